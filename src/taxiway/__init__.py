@@ -1,0 +1,1 @@
+"""Taxiway: from the run that made a model to production traffic."""
