@@ -1,0 +1,78 @@
+"""Pods: what is observed of the scoring servers that run. Nothing here is wanted; it is seen.
+
+| phase    | what is so                                             |
+| -------- | ------------------------------------------------------ |
+| PENDING  | its stub was told, no scoring server runs yet          |
+| STARTING | the scoring server runs: verifying, loading, example   |
+| READY    | it answers, and its example was scored                 |
+| UNREADY  | it was ready and does not answer now, or waits to be restarted |
+| DRAINING | it was told to stop and finishes what it has           |
+| STOPPED  | it ended because it was told to                        |
+| FAILED   | it ended otherwise, and will not be restarted by itself |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from taxiway.domain.conditions import Failure
+from taxiway.domain.ids import PodId, RevisionId
+
+
+class PodPhase(StrEnum):
+    """Where a pod is in its life."""
+
+    PENDING = "Pending"
+    STARTING = "Starting"
+    READY = "Ready"
+    UNREADY = "Unready"
+    DRAINING = "Draining"
+    STOPPED = "Stopped"
+    FAILED = "Failed"
+
+
+class Isolation(StrEnum):
+    """How a pod is kept from what is not its own, strongest first."""
+
+    SANDBOX = "sandbox"
+    LANDLOCK = "landlock"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedPhase:
+    """A phase that the scoring server reported: ``verified``, ``loaded``, ``example``, ``ready``."""
+
+    name: str
+    seconds: float
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodObservation:
+    """One pod as it is seen now.
+
+    ``address`` is what the gateway connects to (``unix:/path`` or ``host:port``). ``failure`` is the newest
+    reason why the scoring server is not running or not ready; None while all is well. ``restarts`` counts since
+    the pod was made. Memory in bytes, CPU in seconds used.
+    """
+
+    id: PodId
+    revision: RevisionId
+    phase: PodPhase
+    address: str
+    created_at: datetime
+    started_at: datetime | None = None
+    phases: tuple[ReportedPhase, ...] = ()
+    restarts: int = 0
+    restart_at: datetime | None = None
+    failure: Failure | None = None
+    memory_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    cpu_seconds: float | None = None
+    isolation: Isolation | None = None
+    memory_is_enforced: bool = False
+    cpus_are_enforced: bool = False

@@ -1,0 +1,74 @@
+"""How much memory and CPU a pod may use."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from taxiway.domain.errors import InvalidInput
+
+MEBIBYTE = 1 << 20
+MIN_MEMORY_BYTES = 32 * MEBIBYTE
+MAX_MEMORY_BYTES = 1 << 44
+MIN_CPUS = 0.1
+MAX_CPUS = 256.0
+
+_UNITS = {
+    "": 1,
+    "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
+}  # fmt: skip
+_QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)(|k|M|G|T|Ki|Mi|Gi|Ti)\Z", re.ASCII)
+_CPUS = re.compile(r"(?:[0-9]{1,4}(?:\.[0-9]{1,3})?|[0-9]{1,7}m)\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What one pod may use: memory in bytes (a limit) and CPUs (cores, in steps of 0.001)."""
+
+    memory_bytes: int = 1024 * MEBIBYTE
+    cpus: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not MIN_MEMORY_BYTES <= self.memory_bytes <= MAX_MEMORY_BYTES:
+            raise InvalidInput(
+                "Memory must be between 32Mi and 16Ti.",
+                hint="Give for example 512Mi or 2Gi.",
+                field="/memory",
+            )
+        if not MIN_CPUS <= self.cpus <= MAX_CPUS:
+            raise InvalidInput(
+                "CPUs must be between 0.1 and 256.", hint="Give for example 0.5, 500m or 2.", field="/cpus"
+            )
+
+
+def parse_memory(text: str, *, field: str = "/memory") -> int:
+    """Return bytes for a Kubernetes quantity such as ``512Mi``, ``2Gi`` or ``1500M``; nothing else is accepted."""
+    match = _QUANTITY.match(text)
+    if match is None:
+        raise InvalidInput(
+            "Memory must be a number with a unit of k, M, G, T, Ki, Mi, Gi or Ti.",
+            hint="Give for example 512Mi or 2Gi.",
+            field=field,
+        )
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def parse_cpus(text: str, *, field: str = "/cpus") -> float:
+    """Return cores for ``2``, ``0.5`` or ``500m``; nothing else is accepted."""
+    if _CPUS.match(text) is None:
+        raise InvalidInput("CPUs must be a number of cores.", hint="Give for example 0.5, 500m or 2.", field=field)
+    return int(text[:-1]) / 1000 if text.endswith("m") else float(text)
+
+
+def format_memory(memory_bytes: int) -> str:
+    """Write bytes the way people give them: ``512Mi``, ``2Gi``, or plain bytes where no unit divides them."""
+    for unit in ("Ti", "Gi", "Mi", "Ki"):
+        if memory_bytes >= _UNITS[unit] and memory_bytes % _UNITS[unit] == 0:
+            return f"{memory_bytes // _UNITS[unit]}{unit}"
+    return str(memory_bytes)
+
+
+def format_cpus(cpus: float) -> str:
+    """Write cores without a trailing zero: ``1``, ``0.5``."""
+    return f"{cpus:g}"

@@ -1,0 +1,114 @@
+"""Revisions: what a pod is, immutable. This file holds the values; ``lifecycle.py`` decides what happens to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from taxiway.domain.conditions import Condition, Failure, Phase
+from taxiway.domain.environments import EnvironmentRequest
+from taxiway.domain.ids import (
+    DeploymentId,
+    EnvironmentId,
+    ModelName,
+    ModelVersionId,
+    ProjectName,
+    RevisionId,
+    SnapshotId,
+)
+from taxiway.domain.resources import Resources
+
+
+class RevisionState(StrEnum):
+    """What is seen of a revision."""
+
+    QUEUED = "Queued"
+    PREPARING = "Preparing"
+    STARTING = "Starting"
+    READY = "Ready"
+    RETIRING = "Retiring"
+    RETIRED = "Retired"
+    FAILED = "Failed"
+
+
+class RevisionWanted(StrEnum):
+    """What is wanted of a revision."""
+
+    SERVE = "serve"
+    RETIRE = "retire"
+
+
+class OnOutputMismatch(StrEnum):
+    """What a pod does with an answer that breaks the model's own output schema."""
+
+    PASS = "pass"  # noqa: S105
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringOptions:
+    """How the scoring server treats requests. Bytes and seconds."""
+
+    timeout_seconds: float = 30.0
+    body_bytes: int = 16 * 1024 * 1024
+    start_deadline_seconds: float = 600.0
+    on_output_mismatch: OnOutputMismatch = OnOutputMismatch.PASS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionSpec:
+    """All that a runtime must know to run a revision's pods. Never changes once made."""
+
+    id: RevisionId
+    deployment: DeploymentId
+    project: ProjectName
+    model: ModelName
+    version: int
+    snapshot: SnapshotId
+    environment: EnvironmentId
+    resources: Resources
+    options: ScoringOptions = field(default_factory=ScoringOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A revision as it is remembered: what was asked, what is wanted of it, what was seen.
+
+    ``number`` counts within the deployment from 1. ``generation`` counts wanted changes of this revision;
+    ``observed_generation`` is the one that the seen part speaks of.
+    """
+
+    id: RevisionId
+    deployment: DeploymentId
+    number: int
+    project: ProjectName
+    model: ModelName
+    version: int
+    model_version: ModelVersionId
+    request: EnvironmentRequest
+    resources: Resources
+    options: ScoringOptions
+    created_at: datetime
+    wanted: RevisionWanted
+    generation: int
+    state: RevisionState = RevisionState.QUEUED
+    observed_generation: int = 0
+    phases: tuple[Phase, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    failure: Failure | None = None
+    retry_at: datetime | None = None
+
+    def spec(self, snapshot: SnapshotId) -> RevisionSpec:
+        """Return what a runtime must know, once the snapshot is there."""
+        return RevisionSpec(
+            id=self.id,
+            deployment=self.deployment,
+            project=self.project,
+            model=self.model,
+            version=self.version,
+            snapshot=snapshot,
+            environment=self.request.id,
+            resources=self.resources,
+            options=self.options,
+        )
