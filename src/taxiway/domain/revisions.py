@@ -1,4 +1,4 @@
-"""Revisions: what a pod is, immutable. This file holds the values; ``lifecycle.py`` decides what happens to them."""
+"""Revisions: what a pod is, immutable. The values are here; ``lifecycle.py`` decides what happens to them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,47 @@
+"""Events: what changed, told to people; append-only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from taxiway.domain.ids import ProjectName
+
+
+class SubjectKind(StrEnum):
+    """What an event or an audit entry is about."""
+
+    DEPLOYMENT = "deployment"
+    REVISION = "revision"
+    MODEL_VERSION = "model-version"
+    ACCESS_TOKEN = "access-token"  # noqa: S105
+    API_TOKEN = "api-token"  # noqa: S105
+    USER = "user"
+    PROJECT = "project"
+    SESSION = "session"
+    TRACKING = "tracking"
+    PLATFORM = "platform"
+
+
+CONTROL = "control plane"
+"""The actor of what Taxiway does by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One change: when, by whom, to what, from what to what, and why in one sentence.
+
+    ``sequence`` is given by the store; 0 before.
+    """
+
+    at: datetime
+    actor: str
+    project: ProjectName
+    subject_kind: SubjectKind
+    subject: str
+    reason: str
+    message: str
+    was: str = ""
+    became: str = ""
+    sequence: int = 0

@@ -1,0 +1,176 @@
+"""Users, roles, projects and what each role may do.
+
+| permission is held by      | meaning                                                          |
+| -------------------------- | ---------------------------------------------------------------- |
+| everybody who is signed in | their own account                                                |
+| a member of the project    | the project's tracking, models, deployments in staging           |
+| an administrator           | everything, in every project                                     |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from taxiway.domain.ids import ApiTokenId, ProjectName, SessionId, UserId
+
+
+class Role(StrEnum):
+    """What a person is to Taxiway. A manager is an administrator."""
+
+    DATA_SCIENTIST = "data-scientist"
+    ADMINISTRATOR = "administrator"
+
+
+class Permission(StrEnum):
+    """One thing that a route may demand. ``PUBLIC`` demands nothing."""
+
+    PUBLIC = "public"
+    ACCOUNT = "account"
+    """One's own account, sessions and API tokens."""
+    TRACKING_READ = "tracking:read"
+    TRACKING_WRITE = "tracking:write"
+    MODEL_READ = "model:read"
+    MODEL_WRITE = "model:write"
+    TOKEN_WRITE = "token:write"  # noqa: S105
+    """Issue and revoke access tokens of staging deployments."""
+    PROJECT_READ = "project:read"
+    PROJECT_WRITE = "project:write"
+    """Make and delete projects, change members."""
+    USER_READ = "user:read"
+    USER_WRITE = "user:write"
+    AUDIT_READ = "audit:read"
+    PLATFORM_READ = "platform:read"
+    """Health and isolation of the platform in detail, logs of the platform itself."""
+
+
+MEMBER_PERMISSIONS = frozenset(
+    {
+        Permission.TRACKING_READ,
+        Permission.TRACKING_WRITE,
+        Permission.MODEL_READ,
+        Permission.MODEL_WRITE,
+        Permission.TOKEN_WRITE,
+        Permission.PROJECT_READ,
+    }
+)
+"""Held within the projects that one is a member of."""
+
+ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.DATA_SCIENTIST: frozenset({Permission.PUBLIC, Permission.ACCOUNT}) | MEMBER_PERMISSIONS,
+    Role.ADMINISTRATOR: frozenset(Permission),
+}
+"""The table role → permission. Those in MEMBER_PERMISSIONS count only with membership, but for administrators."""
+
+
+class AuthMethod(StrEnum):
+    """How a principal showed who it is."""
+
+    SESSION = "session"
+    API_TOKEN = "api-token"  # noqa: S105
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person or program with an account."""
+
+    id: UserId
+    name: str
+    role: Role
+    is_disabled: bool
+    must_change_password: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A team's space, one MLflow workspace of the same name."""
+
+    name: ProjectName
+    description: str
+    created_at: datetime
+    created_by: UserId
+    workspace_is_ready: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks: a user, by a session or an API token, and what that lets it do.
+
+    ``projects`` are those that the user is a member of. A token may be narrower than its owner: ``scopes`` (None:
+    all that the owner may) and ``home`` (the project that its MLflow calls are for where none is named).
+    """
+
+    user: UserId
+    name: str
+    role: Role
+    projects: frozenset[ProjectName]
+    method: AuthMethod
+    token: ApiTokenId | None = None
+    session: SessionId | None = None
+    scopes: frozenset[Permission] | None = None
+    home: ProjectName | None = None
+
+    @property
+    def is_administrator(self) -> bool:
+        """Whether the role is administrator (a token's scopes may still narrow what it may do)."""
+        return self.role is Role.ADMINISTRATOR
+
+    def may(self, permission: Permission, project: ProjectName | None = None) -> bool:
+        """Tell whether the principal may do this; for a member's permission, in this project.
+
+        Without a project, a member's permission is held by whoever could hold it in some project: the caller
+        then lists only what is visible.
+        """
+        if permission is Permission.PUBLIC:
+            return True
+        if self.scopes is not None and permission not in self.scopes:
+            return False
+        if permission not in ROLE_PERMISSIONS[self.role]:
+            return False
+        if self.is_administrator or project is None or permission not in MEMBER_PERMISSIONS:
+            return True
+        return project in self.projects
+
+    def sees(self, project: ProjectName) -> bool:
+        """Tell whether the project exists for this principal at all."""
+        return self.is_administrator or project in self.projects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A principal and the request it came with: what the audit log and the events say of who did it."""
+
+    principal: Principal
+    source: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A browser's session. The secret itself is never kept, only its SHA-256."""
+
+    id: SessionId
+    user: UserId
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    source: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """A program's token to the control API and to MLflow. The secret itself is never kept, only its SHA-256."""
+
+    id: ApiTokenId
+    user: UserId
+    name: str
+    project: ProjectName | None
+    scopes: frozenset[Permission] | None
+    created_at: datetime
+    expires_at: datetime | None
+    used_at: datetime | None
+    revoked_at: datetime | None = field(default=None)

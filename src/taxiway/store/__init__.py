@@ -1,0 +1,1 @@
+"""What we remember. The only SQL of the project; every function takes an open transaction."""
