@@ -277,12 +277,3 @@ audit_entries = Table(
     Index(None, "actor"),
     Index(None, "project"),
 )
-
-leases = Table(
-    "leases",
-    metadata,
-    Column("name", String(40), primary_key=True),
-    Column("holder", String(80), nullable=False),
-    Column("token", BigInteger, nullable=False),
-    Column("expires_at", Microseconds, nullable=False),
-)

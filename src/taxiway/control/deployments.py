@@ -1,0 +1,154 @@
+"""Says how deployments are, retires what was replaced, and clears away what was deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from taxiway.control.observed import Observed
+from taxiway.domain.deployments import Deployment, DeploymentWanted, is_steady, judge
+from taxiway.domain.events import CONTROL, Event, SubjectKind
+from taxiway.domain.ids import DeploymentId, RevisionId
+from taxiway.domain.logs import LogKind, LogName
+from taxiway.domain.models import ModelVersion
+from taxiway.domain.revisions import Revision, RevisionState
+from taxiway.domain.snapshots import SnapshotCopy
+from taxiway.ports import Clock, LogStore, ModelRegistry, Nudge, SnapshotStore
+from taxiway.store import deployments, events, models, revisions, snapshots
+from taxiway.store.database import Database
+
+
+class DeploymentController:
+    """Derives what is seen of a deployment; acts only where a deployment was deleted."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        registry: ModelRegistry,
+        store: SnapshotStore,
+        logs: LogStore,
+        observed: Observed,
+        nudge: Nudge,
+        now: Clock,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._store = store
+        self._logs = logs
+        self._observed = observed
+        self._nudge = nudge
+        self._now = now
+
+    async def keys(self) -> Sequence[str]:
+        """List all deployments."""
+        async with self._database.read() as tx:
+            return await deployments.keys(tx)
+
+    async def reconcile(self, key: str) -> timedelta | None:
+        """Load, decide, act, record."""
+        if not self._observed.has_looked:
+            return timedelta(milliseconds=100)
+        async with self._database.read() as tx:
+            before = await deployments.find(tx, DeploymentId(key))
+            if before is None:
+                return None
+            known = await revisions.of_deployment(tx, before.id)
+        if before.wanted is DeploymentWanted.DELETED and all(
+            revision.state is RevisionState.RETIRED for revision in known
+        ):
+            await self._clear_away(before, known)
+            return None
+        now = self._now()
+        routed = self._observed.routed()
+        verdict = judge(before, revisions=known, pods=self._observed.all_pods(), routed=routed, now=now)
+        after = replace(
+            before,
+            verdict=verdict,
+            observed_generation=before.generation,
+            conditions=known[-1].conditions if known else (),
+        )
+        await self._record(before, after, known, routed)
+        newest = known[-1] if known else None
+        is_young = newest is not None and not all(is_steady(pod, now) for pod in self._observed.pods(newest.id))
+        return timedelta(seconds=1) if is_young else None
+
+    async def _record(
+        self,
+        before: Deployment,
+        after: Deployment,
+        known: Sequence[Revision],
+        routed: frozenset[RevisionId],
+    ) -> None:
+        newest = known[-1] if known else None
+        is_moved = newest is not None and newest.state is RevisionState.READY and newest.id in routed
+        replaced = [r for r in known[:-1] if is_moved and r.state is not RevisionState.RETIRED]
+        if after == before and not replaced:
+            return
+        retired: Sequence[RevisionId] = ()
+        async with self._database.write() as tx:
+            if not await deployments.record(tx, after, if_generation=before.generation):
+                self._nudge("deployment", before.id)
+                return
+            if newest is not None and replaced:
+                retired = await revisions.want_retire(tx, before.id, below_number=newest.number)
+            if after.verdict.status is not before.verdict.status:
+                await events.append(tx, self._event(before, after))
+        for revision in retired:
+            self._nudge("revision", revision)
+        self._nudge("routing", "table")
+
+    def _event(self, before: Deployment, after: Deployment) -> Event:
+        return Event(
+            at=self._now(),
+            actor=CONTROL,
+            project=after.project,
+            subject_kind=SubjectKind.DEPLOYMENT,
+            subject=after.id,
+            was=str(before.verdict.status),
+            became=str(after.verdict.status),
+            reason=after.verdict.reason,
+            message=after.verdict.message,
+        )
+
+    async def _clear_away(self, deployment: Deployment, known: Sequence[Revision]) -> None:
+        """Remove all traces of a deleted deployment; each step may be done again after a crash."""
+        async with self._database.read() as tx:
+            version = await models.get_version_by_id(tx, deployment.model_version)
+            copy = await snapshots.get(tx, deployment.model_version)
+            shared = 0 if copy.digest is None else await snapshots.users_of(tx, copy.digest)
+        if version is not None:
+            await self._registry.unregister(version.project, version.model, version.version)
+        await self._drop_files(copy, is_shared=shared > 1)
+        for revision in known:
+            for pod in await self._logs.pods_of(revision.id):
+                await self._logs.forget(LogName(kind=LogKind.POD, id=pod))
+        await self._forget(deployment, version)
+
+    async def _drop_files(self, copy: SnapshotCopy, *, is_shared: bool) -> None:
+        await self._store.cancel(copy.model_version)
+        if copy.digest is not None and not is_shared:
+            await self._store.drop(copy.digest)
+
+    async def _forget(self, deployment: Deployment, version: ModelVersion | None) -> None:
+        async with self._database.write() as tx:
+            await deployments.forget(tx, deployment.id)
+            await snapshots.forget(tx, deployment.model_version)
+            if version is not None:
+                await models.delete_version(tx, version)
+            await events.append(
+                tx,
+                Event(
+                    at=self._now(),
+                    actor=CONTROL,
+                    project=deployment.project,
+                    subject_kind=SubjectKind.DEPLOYMENT,
+                    subject=deployment.id,
+                    was=str(deployment.verdict.status),
+                    became="Deleted",
+                    reason="Deleted",
+                    message=f"{deployment.path} and all that belonged to it is gone.",
+                ),
+            )
+        self._nudge("routing", "table")

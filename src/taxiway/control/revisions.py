@@ -1,0 +1,212 @@
+"""Brings revisions to what is wanted of them: snapshot, model environment, pods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import assert_never
+
+from taxiway.control.observed import Observed
+from taxiway.domain.conditions import Failure
+from taxiway.domain.environments import BuildProgress, BuildState
+from taxiway.domain.errors import TaxiwayError
+from taxiway.domain.events import CONTROL, Event, SubjectKind
+from taxiway.domain.ids import ModelVersionId, RevisionId
+from taxiway.domain.lifecycle import (
+    DRAIN_GRACE,
+    Action,
+    Apply,
+    BeginBuild,
+    BeginCopy,
+    CancelBuild,
+    CancelCopy,
+    Remove,
+    RevisionPlan,
+    RevisionView,
+    plan_revision,
+)
+from taxiway.domain.models import LoggedModelRef
+from taxiway.domain.revisions import Revision, RevisionState
+from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotState
+from taxiway.ports import (
+    Clock,
+    EnvironmentBuilder,
+    Fetch,
+    ModelRegistry,
+    Nudge,
+    ReportBytes,
+    Runtime,
+    SnapshotStore,
+)
+from taxiway.store import events, models, revisions, snapshots
+from taxiway.store.database import Database
+
+
+class RevisionController:
+    """The only place with the order of I/O for a revision."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        registry: ModelRegistry,
+        store: SnapshotStore,
+        builder: EnvironmentBuilder,
+        runtime: Runtime,
+        observed: Observed,
+        nudge: Nudge,
+        now: Clock,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._store = store
+        self._builder = builder
+        self._runtime = runtime
+        self._observed = observed
+        self._nudge = nudge
+        self._now = now
+        self._applied: set[RevisionId] = set()
+        self._could_not: dict[ModelVersionId | RevisionId, Failure] = {}
+
+    async def keys(self) -> Sequence[str]:
+        """List the revisions that are not retired, and those that pods run of, whether they are known or not."""
+        async with self._database.read() as tx:
+            living = await revisions.living_keys(tx)
+        return [*living, *(self._observed.all_pods().keys() - set(living))]
+
+    async def reconcile(self, key: str) -> timedelta | None:
+        """Load, decide, act, record."""
+        if not self._observed.has_looked:
+            return timedelta(milliseconds=100)
+        async with self._database.read() as tx:
+            revision = await revisions.find(tx, RevisionId(key))
+            if revision is None or revision.state is RevisionState.RETIRED:
+                return await self._remove_strays(RevisionId(key))
+            snapshot = await snapshots.get(tx, revision.model_version)
+            version = await models.get_version_by_id(tx, revision.model_version)
+        if version is None:
+            return None
+        view = RevisionView(
+            revision=revision,
+            snapshot=snapshot,
+            copy=await self._copy(revision),
+            build=await self._build(revision),
+            pods=self._observed.pods(revision.id),
+            was_applied=revision.id in self._applied,
+            is_routed=revision.id in self._observed.routed(),
+        )
+        now = self._now()
+        plan = plan_revision(view, now=now)
+        for action in plan.actions:
+            await self._carry_out(action, plan, version.source)
+        await self._record(revision, plan, snapshot_was=snapshot != plan.snapshot)
+        return None if plan.wake_at is None else max(plan.wake_at - now, timedelta(milliseconds=50))
+
+    async def _remove_strays(self, key: RevisionId) -> timedelta | None:
+        """Stop pods of a revision that is no longer, or was never, ours to run."""
+        self._applied.discard(key)
+        if not self._observed.pods(key):
+            return None
+        await self._runtime.remove(key, grace=DRAIN_GRACE)
+        return timedelta(seconds=1)
+
+    async def _copy(self, revision: Revision) -> CopyProgress | None:
+        failure = self._could_not.get(revision.model_version)
+        if failure is not None:
+            return CopyProgress(state=CopyState.FAILED, bytes_done=0, bytes_total=None, failure=failure)
+        return await self._store.observe(revision.model_version)
+
+    async def _build(self, revision: Revision) -> BuildProgress | None:
+        failure = self._could_not.get(revision.id)
+        if failure is not None:
+            return BuildProgress(state=BuildState.FAILED, failure=failure)
+        return await self._builder.observe(revision.request.id)
+
+    async def _carry_out(self, action: Action, plan: RevisionPlan, source: LoggedModelRef) -> None:
+        revision = plan.revision
+        match action:
+            case BeginCopy():
+                self._could_not.pop(revision.model_version, None)
+                try:
+                    await self._store.begin(revision.model_version, self._fetch(revision, source))
+                except TaxiwayError as error:
+                    self._could_not[revision.model_version] = _failure(error)
+            case CancelCopy():
+                if plan.snapshot.state is not SnapshotState.READY:
+                    await self._store.cancel(revision.model_version)
+            case BeginBuild():
+                self._could_not.pop(revision.id, None)
+                try:
+                    await self._builder.begin(revision.request)
+                except TaxiwayError as error:
+                    self._could_not[revision.id] = _failure(error)
+            case CancelBuild():
+                async with self._database.read() as tx:
+                    waiting = await revisions.waiting_for_environment(tx, revision.request.id)
+                if waiting == 0 or (waiting == 1 and revision.state is RevisionState.FAILED):
+                    await self._builder.cancel(revision.request.id)
+            case Apply(scale=scale):
+                if plan.snapshot.digest is None:
+                    raise AssertionError(f"revision {revision.id} has no snapshot to serve")
+                await self._runtime.apply(revision.spec(plan.snapshot.digest), scale=scale)
+                self._applied.add(revision.id)
+            case Remove(grace=grace):
+                await self._runtime.remove(revision.id, grace=grace)
+                self._applied.discard(revision.id)
+            case _:
+                assert_never(action)
+
+    def _fetch(self, revision: Revision, source: LoggedModelRef) -> Fetch:
+        async def fetch(into: Path, report: ReportBytes) -> None:
+            await self._registry.fetch(revision.project, source, into, report)
+
+        return fetch
+
+    async def _record(self, before: Revision, plan: RevisionPlan, *, snapshot_was: bool) -> None:
+        after = plan.revision
+        if after == before and not snapshot_was:
+            return
+        async with self._database.write() as tx:
+            if snapshot_was:
+                await snapshots.record(tx, plan.snapshot)
+            if not await revisions.record(tx, after, if_generation=before.generation):
+                self._nudge("revision", before.id)
+                return
+            if after.state is not before.state:
+                await events.append(tx, self._event(before, after))
+        if after.state is RevisionState.RETIRED:
+            self._applied.discard(after.id)
+            self._could_not.pop(after.id, None)
+        self._nudge("deployment", after.deployment)
+        if after.state is not before.state:
+            self._nudge("revision", after.id)
+
+    def _event(self, before: Revision, after: Revision) -> Event:
+        failure = after.failure if after.state is RevisionState.FAILED else None
+        return Event(
+            at=self._now(),
+            actor=CONTROL,
+            project=after.project,
+            subject_kind=SubjectKind.DEPLOYMENT,
+            subject=after.deployment,
+            was=str(before.state),
+            became=str(after.state),
+            reason=failure.reason if failure else f"Revision{after.state}",
+            message=f"Revision {after.number}: {failure.message if failure else _SAID[after.state]}",
+        )
+
+
+_SAID: dict[RevisionState, str] = {
+    RevisionState.QUEUED: "waits for its turn.",
+    RevisionState.PREPARING: "the model's files are copied and its environment is built.",
+    RevisionState.STARTING: "snapshot and model environment are ready; its pod is being started.",
+    RevisionState.READY: "its pod answers and scored the input example.",
+    RevisionState.RETIRING: "it gets no more requests; those in flight are finished.",
+    RevisionState.RETIRED: "its pods are gone.",
+    RevisionState.FAILED: "it failed.",
+}
+
+
+def _failure(error: TaxiwayError) -> Failure:
+    return Failure(reason=error.reason, message=error.message, hint=error.hint or "")

@@ -1,0 +1,215 @@
+"""Deployments: what people ask for, and the one word that they see.
+
+| wanted  | newest revision          | else                                     | status    |
+| ------- | ------------------------ | ---------------------------------------- | --------- |
+| deleted | any                      |                                          | Stopping  |
+| off     | some not yet retired     |                                          | Stopping  |
+| off     | all retired              |                                          | OFF       |
+| on      | Failed                   | an older revision answers                | Degraded  |
+| on      | Failed                   | none answers                             | Failed    |
+| on      | Queued … Ready, not routed | an older revision answers              | Updating  |
+| on      | Queued                   |                                          | Queued    |
+| on      | Preparing                |                                          | Preparing |
+| on      | Starting                 |                                          | Starting  |
+| on      | Ready                    | its route is not accepted yet            | Starting  |
+| on      | Ready, routed            | a pod is not ready, or restarts too often | Degraded |
+| on      | Ready, routed            | every pod is ready                       | ON        |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from taxiway.domain.conditions import Condition, Failure
+from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RevisionId, UserId
+from taxiway.domain.pods import PodObservation, PodPhase
+from taxiway.domain.resources import Resources
+from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions
+
+STEADY_AFTER = timedelta(seconds=30)
+"""How long a scoring server that was restarted must stay up before its pod counts as well again."""
+
+
+class Environment(StrEnum):
+    """Where a deployment lives."""
+
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class DeploymentWanted(StrEnum):
+    """What people want of a deployment."""
+
+    ON = "on"
+    OFF = "off"
+    DELETED = "deleted"
+
+
+class Status(StrEnum):
+    """The one word per deployment that people see."""
+
+    QUEUED = "Queued"
+    PREPARING = "Preparing"
+    STARTING = "Starting"
+    ON = "ON"
+    DEGRADED = "Degraded"
+    IDLE = "Idle"
+    UPDATING = "Updating"
+    STOPPING = "Stopping"
+    OFF = "OFF"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A status with its reason (CamelCase), one sentence, and the next thing to do ('' when there is none)."""
+
+    status: Status
+    reason: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A deployment as it is remembered. ``status`` … ``conditions`` are seen, all before them is wanted."""
+
+    id: DeploymentId
+    environment: Environment
+    project: ProjectName
+    model: ModelName
+    version: int
+    model_version: ModelVersionId
+    owner: UserId
+    wanted: DeploymentWanted
+    resources: Resources
+    options: ScoringOptions
+    needs_token: bool
+    generation: int
+    created_at: datetime
+    changed_at: datetime
+    observed_generation: int = 0
+    verdict: Verdict = field(
+        default_factory=lambda: Verdict(
+            status=Status.QUEUED, reason="Queued", message="The deployment was asked for."
+        )
+    )
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The endpoint's path on the gateway, with a slash at its end."""
+        return f"/staging/{self.project}/{self.model}/{self.version}/"
+
+
+def is_steady(pod: PodObservation, now: datetime) -> bool:
+    """Tell whether a pod is ready and has not been restarted lately."""
+    if pod.phase is not PodPhase.READY:
+        return False
+    return pod.restarts == 0 or (pod.started_at is not None and now - pod.started_at >= STEADY_AFTER)
+
+
+def judge(
+    deployment: Deployment,
+    *,
+    revisions: Sequence[Revision],
+    pods: Mapping[RevisionId, Sequence[PodObservation]],
+    routed: frozenset[RevisionId],
+    now: datetime,
+) -> Verdict:
+    """Say in one word how the deployment is, by the table above. Revisions in order of their number."""
+    living = [revision for revision in revisions if revision.state is not RevisionState.RETIRED]
+    if deployment.wanted is DeploymentWanted.DELETED:
+        return Verdict(status=Status.STOPPING, reason="Deleting", message="The deployment is being deleted.")
+    if deployment.wanted is DeploymentWanted.OFF:
+        if living and any(revision.state is not RevisionState.FAILED for revision in living):
+            return Verdict(
+                status=Status.STOPPING, reason="SwitchedOff", message="Requests in flight are finished first."
+            )
+        return Verdict(
+            status=Status.OFF,
+            reason="SwitchedOff",
+            message="It was switched off; its URL and configuration are kept.",
+            hint="Switch it ON to serve again.",
+        )
+    if not revisions:
+        return Verdict(status=Status.QUEUED, reason="Queued", message="The deployment was asked for.")
+    newest = revisions[-1]
+    answering = next(
+        (r for r in revisions[-2::-1] if r.state is RevisionState.READY and r.id in routed and pods.get(r.id)),
+        None,
+    )
+    if newest.state is RevisionState.FAILED:
+        return _judge_failed(newest, answering)
+    if newest.state is RevisionState.READY and newest.id in routed:
+        return _judge_pods(newest, pods.get(newest.id, ()), now)
+    return _judge_coming(newest, answering, pods.get(newest.id, ()))
+
+
+def _judge_failed(newest: Revision, answering: Revision | None) -> Verdict:
+    failure = newest.failure or Failure(reason="Failed", message="It failed without a reason.")
+    if answering is None:
+        return Verdict(status=Status.FAILED, reason=failure.reason, message=failure.message, hint=failure.hint)
+    return Verdict(
+        status=Status.DEGRADED,
+        reason=failure.reason,
+        message=f"Revision {newest.number} failed; {answering.number} goes on serving: {failure.message}",
+        hint=failure.hint,
+    )
+
+
+def _judge_coming(newest: Revision, answering: Revision | None, pods: Sequence[PodObservation]) -> Verdict:
+    status = {
+        RevisionState.QUEUED: Status.QUEUED,
+        RevisionState.PREPARING: Status.PREPARING,
+    }.get(newest.state, Status.STARTING)
+    trouble = next((pod.failure for pod in pods if pod.failure is not None), None)
+    running = next((phase for phase in newest.phases[::-1] if phase.ended_at is None), None)
+    if status is Status.STARTING and trouble is not None:
+        reason, message, hint = trouble.reason, f"It will be started again. {trouble.message}", trouble.hint
+    else:
+        reason = str(newest.state)
+        message = f"{_DOING[running.name]}{running.detail and f': {running.detail}'}." if running else "Waiting."
+        hint = ""
+    if answering is None:
+        return Verdict(status=status, reason=reason, message=message, hint=hint)
+    return Verdict(
+        status=Status.UPDATING,
+        reason=reason,
+        message=f"Revision {newest.number} is coming up while revision {answering.number} serves. {message}",
+        hint=hint,
+    )
+
+
+def _judge_pods(newest: Revision, pods: Sequence[PodObservation], now: datetime) -> Verdict:
+    well = [pod for pod in pods if is_steady(pod, now)]
+    if pods and len(well) == len(pods):
+        return Verdict(status=Status.ON, reason="Serving", message="The endpoint answers.")
+    failure = next((pod.failure for pod in pods if pod.failure is not None), None)
+    if failure is not None:
+        return Verdict(
+            status=Status.DEGRADED,
+            reason=failure.reason,
+            message=f"{len(well)} of {max(len(pods), 1)} pods are well. {failure.message}",
+            hint=failure.hint,
+        )
+    return Verdict(
+        status=Status.DEGRADED,
+        reason="PodsNotReady",
+        message=f"{len(well)} of {max(len(pods), 1)} pods are well; the others are being restarted.",
+        hint=f"See the container log of revision {newest.number}.",
+    )
+
+
+_DOING = {
+    "queued": "Waiting for its turn",
+    "snapshot": "Copying the model's files",
+    "environment": "Building the model environment",
+    "pod": "Starting the scoring server",
+    "loaded": "Loading the model",
+    "example": "Scoring the input example",
+    "route": "Making the route live",
+}

@@ -1,0 +1,429 @@
+"""What happens to a revision, decided: a pure function from what is seen to a plan.
+
+| state             | seen                                            | next      | actions                 |
+| ----------------- | ----------------------------------------------- | --------- | ----------------------- |
+| Queued            | wanted: serve                                   | Preparing | begin copy, begin build |
+| Preparing         | copy or build not begun by this process         | Preparing | begin it                |
+| Preparing         | copy or build failed, or over its deadline      | Failed    | cancel the other        |
+| Preparing         | snapshot and environment ready                  | Starting  | apply                   |
+| Starting, Ready   | not yet told to the runtime, or no pod seen     | same      | apply                   |
+| Starting          | every pod ready                                 | Ready     |                         |
+| Starting          | a pod failed for good, crashed too often, or over the deadline | Failed | remove |
+| Ready             | crashed too often before it was ever steady     | Failed    | remove                  |
+| any living        | wanted: retire                                  | Retiring  | cancel copy and build   |
+| Retiring          | still in the accepted routes                    | Retiring  | wait (at most 10 s)     |
+| Retiring          | not routed, pods seen                           | Retiring  | remove                  |
+| Retiring          | no pods seen                                    | Retired   |                         |
+| Failed            | pods seen                                       | Failed    | remove                  |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from taxiway.domain.conditions import Condition, Failure, Phase, PhaseName, Truth
+from taxiway.domain.deployments import is_steady
+from taxiway.domain.environments import BuildProgress, BuildState
+from taxiway.domain.pods import PodObservation, PodPhase
+from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
+from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, SnapshotState
+
+COPY_DEADLINE = timedelta(minutes=30)
+BUILD_DEADLINE = timedelta(minutes=16)
+"""The builder gives up after 15 minutes by itself and says why; this is for a builder that hangs."""
+ROUTE_GRACE = timedelta(seconds=10)
+"""How long a retiring revision waits for the gateway to let go of it."""
+DRAIN_GRACE = timedelta(seconds=30)
+CRASHES_BEFORE_FAILED = 3
+LOOK_AGAIN = timedelta(milliseconds=200)
+"""How soon to look at something that is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionView:
+    """All that is seen of one revision at one moment.
+
+    ``copy`` and ``build`` are None where this process began none. ``was_applied``: this process told the runtime.
+    ``is_routed``: the accepted routing table sends requests to it. ``snapshot`` is the remembered copy.
+    """
+
+    revision: Revision
+    snapshot: SnapshotCopy
+    copy: CopyProgress | None
+    build: BuildProgress | None
+    pods: Sequence[PodObservation]
+    was_applied: bool
+    is_routed: bool
+    scale: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginCopy:
+    """Copy the model version's files into a snapshot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelCopy:
+    """Stop the copy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginBuild:
+    """Build the model environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelBuild:
+    """Stop the build, unless another revision waits for it too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply:
+    """Tell the runtime to keep so many pods."""
+
+    scale: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remove:
+    """Tell the runtime to drain and stop the pods."""
+
+    grace: timedelta
+
+
+Action = BeginCopy | CancelCopy | BeginBuild | CancelBuild | Apply | Remove
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionPlan:
+    """What to do now, what the revision and its snapshot then are, and when to look again (None: when told)."""
+
+    actions: tuple[Action, ...]
+    revision: Revision
+    snapshot: SnapshotCopy
+    wake_at: datetime | None = None
+
+
+def plan_revision(view: RevisionView, *, now: datetime) -> RevisionPlan:
+    """Decide by the table at the top of this file."""
+    revision = replace(view.revision, observed_generation=view.revision.generation)
+    view = replace(view, revision=revision)
+    if revision.state is RevisionState.RETIRED:
+        return RevisionPlan(actions=(), revision=revision, snapshot=view.snapshot)
+    if revision.wanted is RevisionWanted.RETIRE:
+        return _plan_retiring(view, now)
+    if revision.state is RevisionState.FAILED:
+        living = any(pod.phase not in (PodPhase.DRAINING, PodPhase.STOPPED) for pod in view.pods)
+        actions = (Remove(grace=timedelta()),) if living else ()
+        return RevisionPlan(actions=actions, revision=revision, snapshot=view.snapshot)
+    if revision.state is RevisionState.QUEUED:
+        phases = (Phase(name=PhaseName.QUEUED, began_at=revision.created_at, ended_at=now),)
+        view = replace(view, revision=replace(revision, state=RevisionState.PREPARING, phases=phases))
+    if view.revision.state is RevisionState.PREPARING:
+        return _plan_preparing(view, now)
+    return _plan_serving(view, now)
+
+
+# ------------------------------------------------------------------ preparing
+
+
+def _plan_preparing(view: RevisionView, now: datetime) -> RevisionPlan:
+    revision, actions, snapshot = view.revision, list[Action](), view.snapshot
+    snapshot, copy_action, failure = _advance_copy(view, now)
+    if copy_action is not None:
+        actions.append(copy_action)
+    revision = replace(revision, phases=_copy_phase(revision.phases, snapshot, now))
+
+    began = _phase(revision.phases, PhaseName.ENVIRONMENT)
+    build = view.build
+    if began is None:
+        revision = replace(revision, phases=(*revision.phases, Phase(name=PhaseName.ENVIRONMENT, began_at=now)))
+        if build is None or build.state in (BuildState.FAILED, BuildState.READY):
+            actions.append(BeginBuild())
+            build = None if build is None or build.state is BuildState.FAILED else build
+    elif build is None:
+        actions.append(BeginBuild())
+    elif build.state is BuildState.FAILED:
+        failure = failure or build.failure
+    elif build.state is not BuildState.READY and now - began.began_at > BUILD_DEADLINE:
+        failure = failure or Failure(
+            reason="BuildDeadlineExceeded",
+            message=f"The model environment was not ready after {_minutes(BUILD_DEADLINE)}: {build.detail}",
+            hint="See the build log; switch it ON to try again.",
+        )
+    revision = replace(revision, phases=_build_phase(revision.phases, build, now))
+
+    if failure is not None:
+        cancels: tuple[Action, ...] = (CancelCopy(), CancelBuild())
+        return RevisionPlan(actions=cancels, revision=_failed(revision, failure, now), snapshot=snapshot)
+    is_built = build is not None and build.state is BuildState.READY
+    if snapshot.state is SnapshotState.READY and is_built:
+        phases = (*revision.phases, Phase(name=PhaseName.POD, began_at=now))
+        revision = replace(revision, state=RevisionState.STARTING, phases=phases)
+        actions.append(Apply(scale=view.scale))
+        return _plan(view, actions, revision, snapshot, now, wake_at=now + _start_deadline(revision))
+    return _plan(view, actions, revision, snapshot, now, wake_at=now + LOOK_AGAIN)
+
+
+def _advance_copy(view: RevisionView, now: datetime) -> tuple[SnapshotCopy, BeginCopy | None, Failure | None]:
+    snapshot, copy = view.snapshot, view.copy
+    if snapshot.state is SnapshotState.READY:
+        return snapshot, None, None
+    failed_before = (
+        snapshot.began_at is None or snapshot.began_at < view.revision.created_at
+    ) and snapshot.state is not SnapshotState.COPYING
+    if copy is None or (copy.state is CopyState.FAILED and failed_before):
+        began = replace(snapshot, state=SnapshotState.COPYING, began_at=now, failure=None, bytes_done=0)
+        return began, BeginCopy(), None
+    snapshot = replace(snapshot, bytes_done=copy.bytes_done, bytes_total=copy.bytes_total)
+    match copy.state:
+        case CopyState.DONE:
+            return replace(snapshot, state=SnapshotState.READY, digest=copy.digest), None, None
+        case CopyState.FAILED:
+            failure = copy.failure or Failure(reason="CopyFailed", message="The copy failed.")
+            return replace(snapshot, state=SnapshotState.FAILED, failure=failure), None, failure
+        case CopyState.RUNNING:
+            if snapshot.began_at is not None and now - snapshot.began_at > COPY_DEADLINE:
+                failure = Failure(
+                    reason="CopyDeadlineExceeded",
+                    message=f"The model's files were not copied within {_minutes(COPY_DEADLINE)}.",
+                    hint="Look at the disk and at MLflow, then switch it ON to try again.",
+                )
+                return replace(snapshot, state=SnapshotState.FAILED, failure=failure), None, failure
+            return replace(snapshot, state=SnapshotState.COPYING), None, None
+
+
+def _copy_phase(phases: tuple[Phase, ...], snapshot: SnapshotCopy, now: datetime) -> tuple[Phase, ...]:
+    done, total = snapshot.bytes_done, snapshot.bytes_total
+    detail = _megabytes(done) if not total or done >= total else f"{_megabytes(done)} of {_megabytes(total)}"
+    phase = _phase(phases, PhaseName.SNAPSHOT) or Phase(name=PhaseName.SNAPSHOT, began_at=now)
+    if phase.ended_at is not None:
+        return phases
+    is_ready = snapshot.state is SnapshotState.READY
+    progress = 1.0 if is_ready else (done / total if total else None)
+    return _with(phases, replace(phase, detail=detail, progress=progress, ended_at=now if is_ready else None))
+
+
+def _build_phase(phases: tuple[Phase, ...], build: BuildProgress | None, now: datetime) -> tuple[Phase, ...]:
+    phase = _phase(phases, PhaseName.ENVIRONMENT)
+    if phase is None or build is None or phase.ended_at is not None:
+        return phases
+    is_ready = build.state is BuildState.READY
+    progress = build.packages_done / build.packages_total if build.packages_total else None
+    return _with(
+        phases,
+        replace(
+            phase,
+            detail=build.detail,
+            progress=1.0 if is_ready else progress,
+            ended_at=now if is_ready else None,
+        ),
+    )
+
+
+# ------------------------------------------------------------------ starting and ready
+
+
+def _plan_serving(view: RevisionView, now: datetime) -> RevisionPlan:
+    revision, pods = view.revision, list(view.pods)
+    actions: list[Action] = []
+    if not view.was_applied or not pods:
+        actions.append(Apply(scale=view.scale))
+    revision = replace(revision, phases=_pod_phases(revision.phases, pods, view.is_routed, now))
+    failure = _fatal(revision, pods, now)
+    if failure is not None:
+        return RevisionPlan(
+            actions=(Remove(grace=timedelta()),),
+            revision=_failed(revision, failure, now),
+            snapshot=view.snapshot,
+        )
+    is_ready = len(pods) >= view.scale and all(pod.phase is PodPhase.READY for pod in pods)
+    if revision.state is RevisionState.STARTING and is_ready:
+        revision = replace(revision, state=RevisionState.READY)
+    began = _phase(revision.phases, PhaseName.POD)
+    wake_at = None
+    if revision.state is RevisionState.STARTING and began is not None:
+        wake_at = began.began_at + _start_deadline(revision)
+    elif not view.is_routed or not all(is_steady(pod, now) for pod in pods):
+        wake_at = now + timedelta(seconds=1)
+    return _plan(view, actions, revision, view.snapshot, now, wake_at=wake_at)
+
+
+def _fatal(revision: Revision, pods: Sequence[PodObservation], now: datetime) -> Failure | None:
+    """Say why the revision cannot become, or stay, good; None while there is hope."""
+    for pod in pods:
+        if pod.phase is PodPhase.FAILED:
+            return pod.failure or Failure(
+                reason="PodFailed", message="The pod failed.", hint="See its container log."
+            )
+        crashes = pod.restarts + (1 if pod.phase is PodPhase.UNREADY and pod.failure is not None else 0)
+        if crashes >= CRASHES_BEFORE_FAILED and not _was_ever_steady(revision, now):
+            cause = pod.failure or Failure(reason="Exited", message="", hint="See its container log.")
+            reason = cause.reason if cause.reason not in ("Exited", "Killed") else "CrashLoop"
+            return replace(
+                cause,
+                reason=reason,
+                message=f"The scoring server was started {crashes} times and ended each time. {cause.message}",
+            )
+    began = _phase(revision.phases, PhaseName.POD)
+    if revision.state is RevisionState.STARTING and began is not None:
+        deadline = _start_deadline(revision)
+        if now - began.began_at >= deadline:
+            cause_text = next((pod.failure.message for pod in pods if pod.failure is not None), "")
+            return Failure(
+                reason="StartDeadlineExceeded",
+                message=f"No pod was ready after {deadline.total_seconds():g} s. {cause_text}".strip(),
+                hint="See the container log; a slow model needs a longer start deadline.",
+            )
+    return None
+
+
+def _was_ever_steady(revision: Revision, now: datetime) -> bool:
+    """Tell whether the route has been live for some time: crashes after that are the runtime's to mend."""
+    route = _phase(revision.phases, PhaseName.ROUTE)
+    return route is not None and route.ended_at is not None and now - route.ended_at > timedelta(minutes=5)
+
+
+def _pod_phases(
+    phases: tuple[Phase, ...], pods: Sequence[PodObservation], is_routed: bool, now: datetime
+) -> tuple[Phase, ...]:
+    """Fold what the first pod reported into the phases; once ended they stay as they were."""
+    began = _phase(phases, PhaseName.POD)
+    if began is None or not pods:
+        return phases
+    at = began.began_at
+    reported = {phase.name: phase for phase in pods[0].phases}
+    for name, own in (("verified", PhaseName.POD), ("loaded", PhaseName.LOADED), ("example", PhaseName.EXAMPLE)):
+        known = _phase(phases, own)
+        if known is not None and known.ended_at is not None:
+            at = known.ended_at
+            continue
+        report = reported.get(name)
+        phase = known or Phase(name=own, began_at=at)
+        if report is None:
+            return _with(phases, phase)
+        spent = timedelta(seconds=report.seconds) if own is not PhaseName.POD else now - at
+        at = min(at + spent, now)
+        phases = _with(phases, replace(phase, ended_at=at, detail=str(report.detail.get("text", ""))))
+    if pods[0].phase is not PodPhase.READY:
+        return phases
+    route = _phase(phases, PhaseName.ROUTE) or Phase(name=PhaseName.ROUTE, began_at=now)
+    if route.ended_at is None:
+        phases = _with(phases, replace(route, ended_at=now if is_routed else None))
+    return phases
+
+
+# ------------------------------------------------------------------ retiring
+
+
+def _plan_retiring(view: RevisionView, now: datetime) -> RevisionPlan:
+    revision, actions = view.revision, list[Action]()
+    if revision.state is not RevisionState.RETIRING:
+        if revision.state in (RevisionState.QUEUED, RevisionState.PREPARING):
+            actions += [CancelCopy(), CancelBuild()]
+        revision = replace(
+            revision, state=RevisionState.RETIRING, retry_at=now + ROUTE_GRACE, phases=_ended(revision, now)
+        )
+    may_stop = not view.is_routed or revision.retry_at is None or now >= revision.retry_at
+    if not view.pods and (view.was_applied is False or may_stop):
+        revision = replace(revision, state=RevisionState.RETIRED, retry_at=None)
+        return RevisionPlan(
+            actions=(*actions, Remove(grace=DRAIN_GRACE)), revision=revision, snapshot=view.snapshot
+        )
+    if may_stop:
+        if any(pod.phase is not PodPhase.DRAINING for pod in view.pods):
+            actions.append(Remove(grace=DRAIN_GRACE))
+        return _plan(view, actions, revision, view.snapshot, now, wake_at=now + LOOK_AGAIN)
+    return _plan(view, actions, revision, view.snapshot, now, wake_at=now + LOOK_AGAIN)
+
+
+# ------------------------------------------------------------------ small parts
+
+
+def _plan(
+    view: RevisionView,
+    actions: list[Action],
+    revision: Revision,
+    snapshot: SnapshotCopy,
+    now: datetime,
+    *,
+    wake_at: datetime | None,
+) -> RevisionPlan:
+    conditions = _conditions(revision, snapshot, view.pods, now)
+    return RevisionPlan(
+        actions=tuple(actions),
+        revision=replace(revision, conditions=conditions),
+        snapshot=snapshot,
+        wake_at=wake_at,
+    )
+
+
+def _conditions(
+    revision: Revision, snapshot: SnapshotCopy, pods: Sequence[PodObservation], now: datetime
+) -> tuple[Condition, ...]:
+    build = _phase(revision.phases, PhaseName.ENVIRONMENT)
+    ready = sum(pod.phase is PodPhase.READY for pod in pods)
+    facts = (
+        ("SnapshotReady", snapshot.state is SnapshotState.READY, str(snapshot.state), ""),
+        (
+            "EnvironmentBuilt",
+            build is not None and build.ended_at is not None,
+            "Built" if build and build.ended_at else "Building",
+            build.detail if build else "",
+        ),
+        (
+            "PodsReady",
+            bool(pods) and ready == len(pods),
+            "Ready" if pods and ready == len(pods) else "NotReady",
+            f"{ready} of {len(pods)} pods are ready.",
+        ),
+    )
+    was = {condition.name: condition for condition in revision.conditions}
+    return tuple(
+        _condition(name, Truth.TRUE if holds else Truth.FALSE, reason, message, was.get(name), now)
+        for name, holds, reason, message in facts
+    )
+
+
+def _condition(
+    name: str, truth: Truth, reason: str, message: str, was: Condition | None, now: datetime
+) -> Condition:
+    since = was.since if was is not None and was.truth is truth else now
+    return Condition(name=name, truth=truth, reason=reason, message=message, since=since)
+
+
+def _failed(revision: Revision, failure: Failure, now: datetime) -> Revision:
+    return replace(
+        revision,
+        state=RevisionState.FAILED,
+        failure=failure,
+        phases=_ended(revision, now),
+    )
+
+
+def _ended(revision: Revision, now: datetime) -> tuple[Phase, ...]:
+    return tuple(replace(phase, ended_at=phase.ended_at or now) for phase in revision.phases)
+
+
+def _phase(phases: Sequence[Phase], name: PhaseName) -> Phase | None:
+    return next((phase for phase in phases if phase.name is name), None)
+
+
+def _with(phases: tuple[Phase, ...], phase: Phase) -> tuple[Phase, ...]:
+    if _phase(phases, phase.name) is None:
+        return (*phases, phase)
+    return tuple(phase if known.name is phase.name else known for known in phases)
+
+
+def _start_deadline(revision: Revision) -> timedelta:
+    return timedelta(seconds=revision.options.start_deadline_seconds)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+def _minutes(duration: timedelta) -> str:
+    return f"{duration.total_seconds() / 60:g} minutes"

@@ -1,0 +1,41 @@
+"""Domain values ↔ JSON documents, for the columns that are read and written whole.
+
+Pydantic does it from the dataclasses' own annotations: one mechanism, nothing to keep in step by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+from taxiway.domain.conditions import Condition, Failure, Phase
+from taxiway.domain.environments import EnvironmentRequest
+from taxiway.domain.models import LoggedModelRef, ModelFacts
+from taxiway.domain.revisions import ScoringOptions
+
+T = TypeVar("T")
+
+
+class Document(Generic[T]):
+    """Writes values of one type as JSON-able documents and reads them back."""
+
+    def __init__(self, adapter: TypeAdapter[T]) -> None:
+        self._adapter = adapter
+
+    def dump(self, value: T) -> Any:
+        """Return what a JSON column takes."""
+        return self._adapter.dump_python(value, mode="json")
+
+    def load(self, document: Any) -> T:
+        """Return the value of a document that ``dump`` wrote."""
+        return self._adapter.validate_python(document, strict=False)
+
+
+failure = Document[Failure | None](TypeAdapter(Failure | None))
+phases = Document[tuple[Phase, ...]](TypeAdapter(tuple[Phase, ...]))
+conditions = Document[tuple[Condition, ...]](TypeAdapter(tuple[Condition, ...]))
+environment_request = Document[EnvironmentRequest](TypeAdapter(EnvironmentRequest))
+logged_model_ref = Document[LoggedModelRef](TypeAdapter(LoggedModelRef))
+model_facts = Document[ModelFacts](TypeAdapter(ModelFacts))
+scoring_options = Document[ScoringOptions](TypeAdapter(ScoringOptions))
