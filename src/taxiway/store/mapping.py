@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from taxiway.domain.conditions import Condition, Failure, Phase
+from taxiway.domain.conversions import Conversion
 from taxiway.domain.environments import EnvironmentRequest
 from taxiway.domain.models import LoggedModelRef, ModelFacts
 from taxiway.domain.revisions import ScoringOptions
@@ -39,3 +40,4 @@ environment_request = Document[EnvironmentRequest](TypeAdapter(EnvironmentReques
 logged_model_ref = Document[LoggedModelRef](TypeAdapter(LoggedModelRef))
 model_facts = Document[ModelFacts](TypeAdapter(ModelFacts))
 scoring_options = Document[ScoringOptions](TypeAdapter(ScoringOptions))
+conversion = Document[Conversion](TypeAdapter(Conversion))

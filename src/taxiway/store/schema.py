@@ -33,7 +33,7 @@ metadata = MetaData(
 )
 
 Sequence = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
-Document = JSON().with_variant(postgresql.JSONB(), "postgresql")
+Document = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 Microseconds = BigInteger
 
 users = Table(
@@ -138,11 +138,10 @@ conversions = Table(
     "conversions",
     metadata,
     Column("id", String(40), primary_key=True),
-    Column("project", String(40), nullable=False),
-    Column("idempotency_key", String(120), nullable=False),
     Column("user_id", String(40), nullable=False),
+    Column("idempotency_key", String(120), nullable=False),
     Column("request_digest", String(64), nullable=False),
-    Column("model_version", String(40)),
+    Column("document", Document),
     Column("created_at", Microseconds, nullable=False),
     UniqueConstraint("user_id", "idempotency_key"),
 )

@@ -1,0 +1,242 @@
+"""What people can ask of a deployment: ON, OFF, other resources, tags, delete; and how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from taxiway.domain.conversions import check_tags
+from taxiway.domain.deployments import Deployment, DeploymentWanted
+from taxiway.domain.environments import EnvironmentRequest
+from taxiway.domain.errors import Conflict
+from taxiway.domain.events import Event, SubjectKind
+from taxiway.domain.ids import DeploymentId, ModelName, ProjectName, RevisionId
+from taxiway.domain.models import ModelVersion
+from taxiway.domain.people import Asking
+from taxiway.domain.resources import Resources, format_memory
+from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted, ScoringOptions
+from taxiway.domain.snapshots import SnapshotCopy
+from taxiway.ports import Clock, EnvironmentBuilder, Nudge
+from taxiway.store import audit, deployments, events, models, revisions, snapshots
+from taxiway.store.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentName:
+    """How people name a staging deployment: by its model version."""
+
+    project: ProjectName
+    model: ModelName
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentDetail:
+    """A deployment with all that belongs to it."""
+
+    deployment: Deployment
+    version: ModelVersion
+    revisions: tuple[Revision, ...]
+    snapshot: SnapshotCopy
+
+
+class Deployments:
+    """Intentions about staging deployments. Every change raises Conflict when somebody else was quicker."""
+
+    def __init__(self, *, database: Database, builder: EnvironmentBuilder, nudge: Nudge, now: Clock) -> None:
+        self._database = database
+        self._builder = builder
+        self._nudge = nudge
+        self._now = now
+
+    async def detail(self, name: DeploymentName) -> DeploymentDetail:
+        """Return a deployment with its model version and revisions. Raises NotFound."""
+        async with self._database.read() as tx:
+            deployment = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            version = await models.get_version(tx, name.project, name.model, name.version)
+            known = await revisions.of_deployment(tx, deployment.id)
+            copy = await snapshots.get(tx, deployment.model_version)
+        return DeploymentDetail(deployment=deployment, version=version, revisions=tuple(known), snapshot=copy)
+
+    async def search(
+        self, wanted: deployments.DeploymentFilter, *, before: DeploymentId | None, limit: int
+    ) -> Sequence[Deployment]:
+        """List deployments, newest first."""
+        async with self._database.read() as tx:
+            return await deployments.search(tx, wanted, before=before, limit=limit)
+
+    async def switch_on(self, asking: Asking, name: DeploymentName) -> Deployment:
+        """Serve again, with the same URL and configuration. ON already (and not Failed): no effect."""
+        async with self._database.write() as tx:
+            before = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            _refuse_deleted(before)
+            known = await revisions.of_deployment(tx, before.id)
+            newest = known[-1]
+            is_on = before.wanted is DeploymentWanted.ON
+            if is_on and newest.state is not RevisionState.FAILED:
+                return before
+            after = await self._want(tx, before, wanted=DeploymentWanted.ON)
+            await self._new_revision(tx, after, newest, request=newest.request)
+            await self._tell(tx, asking, before, after, "SwitchedOn", "It was switched ON.")
+        self._nudge_all(after.id)
+        return after
+
+    async def switch_off(self, asking: Asking, name: DeploymentName) -> Deployment:
+        """Stop serving; the URL and the configuration are kept. Cancels whatever is under way. OFF: no effect."""
+        async with self._database.write() as tx:
+            before = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            _refuse_deleted(before)
+            if before.wanted is DeploymentWanted.OFF:
+                return before
+            after = await self._want(tx, before, wanted=DeploymentWanted.OFF)
+            retired = await revisions.want_retire(tx, before.id)
+            await self._tell(tx, asking, before, after, "SwitchedOff", "It was switched OFF.")
+        self._nudge_all(after.id, *retired)
+        return after
+
+    async def configure(
+        self,
+        asking: Asking,
+        name: DeploymentName,
+        *,
+        resources: Resources | None = None,
+        options: ScoringOptions | None = None,
+        needs_token: bool | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Deployment:
+        """Change what is given. A change that pods feel makes a new revision, which comes up beside the old one."""
+        async with self._database.write() as tx:
+            before = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            _refuse_deleted(before)
+            if tags is not None:
+                version = await models.get_version(tx, name.project, name.model, name.version)
+                await models.set_tags(tx, version.id, check_tags(tags))
+            after = await self._want(
+                tx,
+                before,
+                resources=resources or before.resources,
+                options=options or before.options,
+                needs_token=before.needs_token if needs_token is None else needs_token,
+            )
+            is_felt = (after.resources, after.options) != (before.resources, before.options)
+            if is_felt and after.wanted is DeploymentWanted.ON:
+                newest = (await revisions.of_deployment(tx, before.id))[-1]
+                await self._new_revision(tx, after, newest, request=newest.request)
+            await self._tell(tx, asking, before, after, "Configured", "Its configuration was changed.")
+        self._nudge_all(after.id)
+        return after
+
+    async def delete(self, asking: Asking, name: DeploymentName) -> None:
+        """Delete the model version with its deployment, files, logs and tokens. Deleted already: NotFound."""
+        async with self._database.write() as tx:
+            before = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            if before.wanted is DeploymentWanted.DELETED:
+                return
+            after = await self._want(tx, before, wanted=DeploymentWanted.DELETED)
+            retired = await revisions.want_retire(tx, before.id)
+            await snapshots.want_drop(tx, before.model_version)
+            await self._tell(tx, asking, before, after, "Deleting", "Its deletion was asked for.")
+        self._nudge_all(after.id, *retired)
+
+    async def _want(
+        self,
+        tx: Transaction,
+        before: Deployment,
+        *,
+        wanted: DeploymentWanted | None = None,
+        resources: Resources | None = None,
+        options: ScoringOptions | None = None,
+        needs_token: bool | None = None,
+    ) -> Deployment:
+        after = replace(
+            before,
+            wanted=wanted or before.wanted,
+            resources=resources or before.resources,
+            options=options or before.options,
+            needs_token=before.needs_token if needs_token is None else needs_token,
+            generation=before.generation + 1,
+            changed_at=self._now(),
+        )
+        await deployments.want(tx, after)
+        return after
+
+    async def _new_revision(
+        self, tx: Transaction, deployment: Deployment, newest: Revision, *, request: EnvironmentRequest
+    ) -> None:
+        number = newest.number + 1
+        await revisions.insert_revision(
+            tx,
+            Revision(
+                id=RevisionId(f"r-{deployment.model_version}-{number}"),
+                deployment=deployment.id,
+                number=number,
+                project=deployment.project,
+                model=deployment.model,
+                version=deployment.version,
+                model_version=deployment.model_version,
+                request=request,
+                resources=deployment.resources,
+                options=deployment.options,
+                created_at=self._now(),
+                wanted=RevisionWanted.SERVE,
+                generation=1,
+            ),
+        )
+
+    async def _tell(
+        self, tx: Transaction, asking: Asking, before: Deployment, after: Deployment, reason: str, message: str
+    ) -> None:
+        await events.append(
+            tx,
+            Event(
+                at=after.changed_at,
+                actor=asking.principal.name,
+                project=after.project,
+                subject_kind=SubjectKind.DEPLOYMENT,
+                subject=after.id,
+                was=str(before.wanted),
+                became=str(after.wanted),
+                reason=reason,
+                message=message,
+            ),
+        )
+        await audit.append(
+            tx,
+            at=after.changed_at,
+            asking=asking,
+            action=_ACTIONS[reason],
+            object_kind=SubjectKind.DEPLOYMENT,
+            object=after.path.strip("/"),
+            project=after.project,
+            before=_shown(before),
+            after=_shown(after),
+        )
+
+    def _nudge_all(self, deployment: DeploymentId, *retired: RevisionId) -> None:
+        for revision in retired:
+            self._nudge("revision", revision)
+        self._nudge("deployment", deployment)
+        self._nudge("routing", "table")
+
+
+_ACTIONS = {
+    "SwitchedOn": "deployment.on",
+    "SwitchedOff": "deployment.off",
+    "Configured": "deployment.configure",
+    "Deleting": "deployment.delete",
+}
+
+
+def _shown(deployment: Deployment) -> dict[str, object]:
+    return {
+        "wanted": str(deployment.wanted),
+        "memory": format_memory(deployment.resources.memory_bytes),
+        "cpus": deployment.resources.cpus,
+        "needs_token": deployment.needs_token,
+        "timeout_seconds": deployment.options.timeout_seconds,
+    }
+
+
+def _refuse_deleted(deployment: Deployment) -> None:
+    if deployment.wanted is DeploymentWanted.DELETED:
+        raise Conflict("The deployment is being deleted.", hint="Convert the run again for a new version.")

@@ -1,0 +1,233 @@
+"""All settings: one frozen object from one TOML file and ``TAXIWAY_SECTION__KEY`` variables, read once.
+
+Read by ``cli`` and ``app`` only; everything else receives values. ``docs/reference/settings.md`` lists every key,
+and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from taxiway.domain.errors import InvalidInput
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+DEFAULT_DATA_DIR = Path("~/.local/share/taxiway")
+
+
+class Section(BaseModel):
+    """A table of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(Section):
+    """Where people and programs reach Taxiway."""
+
+    host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
+    port: Port = Field(8080, description="Port that the gateway listens on.")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Loopback port for Prometheus; 0: the port above plus 1."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1", "[::1]"), description="Host names that the control API answers to."
+    )
+    public_url: str = Field(
+        "", description="URL that people use, when a proxy stands before the gateway; '': http://<host>:<port>."
+    )
+
+
+class DatabaseSettings(Section):
+    """What Taxiway remembers."""
+
+    url: SecretStr = Field(
+        SecretStr(""),
+        description="'' for SQLite in the data directory, or postgresql://user:password@host/name.",
+    )
+
+
+class TrackingSettings(Section):
+    """MLflow, behind Taxiway."""
+
+    database_url: SecretStr = Field(
+        SecretStr(""), description="'' for SQLite in the data directory, or postgresql://… for MLflow's own tables."
+    )
+    workers: int = Field(1, ge=1, le=16, description="MLflow server processes.")
+    upload_limit_gib: int = Field(5, ge=1, description="Largest artifact that is accepted, GiB.")
+
+
+class EnvironmentSettings(Section):
+    """How model environments are built."""
+
+    index_url: str = Field("", description="Package index instead of the host's own uv configuration.")
+    wheel_store: str = Field("", description="Directory of wheels that is looked at first.")
+    is_offline: bool = Field(False, description="Use the wheel store and the cache only, never the network.")
+    allow_source_builds: bool = Field(
+        False, description="Build packages that have no wheel; that runs their code outside a pod."
+    )
+    build_timeout_seconds: int = Field(900, ge=10, description="How long one build may take.")
+    concurrent_builds: int = Field(2, ge=1, le=16, description="Builds at the same time.")
+
+
+class PodSettings(Section):
+    """How scoring servers run."""
+
+    isolation: Literal["strongest", "sandbox", "landlock", "plain"] = Field(
+        "strongest", description="Level that pods must have; anything but 'strongest' refuses a host without it."
+    )
+    memory: str = Field("1Gi", description="Memory of a pod where nothing else is asked.")
+    cpus: str = Field("1", description="CPUs of a pod where nothing else is asked.")
+    start_deadline_seconds: int = Field(600, ge=5, description="How long a pod may take to become ready.")
+    predict_timeout_seconds: float = Field(30.0, ge=1, le=300, description="How long one prediction may take.")
+    body_limit_mib: int = Field(16, ge=1, le=1024, description="Largest request body of an endpoint, MiB.")
+    log_mib: int = Field(20, ge=1, description="Kept log of one pod, MiB.")
+
+
+class LimitSettings(Section):
+    """What one person may use."""
+
+    deployments_per_user: int = Field(20, ge=1, description="Deployments of one data scientist.")
+    requests_per_second: float = Field(20.0, gt=0, description="Control API requests a second and person.")
+    request_burst: int = Field(100, ge=1, description="Requests above that rate at once.")
+
+
+class Settings(BaseSettings):
+    """All settings. Directories are made by whoever needs them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TAXIWAY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Field(DEFAULT_DATA_DIR, description="Everything that Taxiway keeps.")
+    run_dir: Path | None = Field(None, description="Sockets; None: a short directory below the system's TMPDIR.")
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    environments: EnvironmentSettings = EnvironmentSettings()
+    pods: PodSettings = PodSettings()
+    limits: LimitSettings = LimitSettings()
+
+    @property
+    def data(self) -> Path:
+        """The data directory, absolute."""
+        return self.data_dir.expanduser().absolute()
+
+    @property
+    def run(self) -> Path:
+        """The directory for sockets; short, since a Unix socket's path has at most 107 bytes."""
+        if self.run_dir is not None:
+            return self.run_dir.expanduser().absolute()
+        digest = sha256(str(self.data).encode()).hexdigest()[:10]
+        return Path(tempfile.gettempdir()) / f"taxiway-{os.getuid()}-{digest}"
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of Prometheus' metrics."""
+        return self.server.metrics_port or self.server.port + 1
+
+    @property
+    def public_url(self) -> str:
+        """The URL that people use, without a slash at its end."""
+        if self.server.public_url:
+            return self.server.public_url.rstrip("/")
+        host = "localhost" if self.server.host in ("127.0.0.1", "0.0.0.0", "::") else self.server.host  # noqa: S104
+        return f"http://{host}:{self.server.port}"
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL."""
+        return self.database.url.get_secret_value() or f"sqlite:///{self.data / 'taxiway.db'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments first, then variables, then the file; nothing from .env or secret files."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file)
+
+
+_file: Path | None = None
+
+
+def read_settings(file: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings once.
+
+    ``file`` None: ``taxiway.toml`` in the data directory, where there is one. Raises InvalidInput that names the
+    key, and the nearest known one for an unknown key; never the value.
+    """
+    global _file
+    data = overrides.get("data_dir") or os.environ.get("TAXIWAY_DATA_DIR") or DEFAULT_DATA_DIR
+    chosen = file or Path(data).expanduser() / "taxiway.toml"
+    if file is not None and not file.exists():
+        raise InvalidInput(f"There is no settings file {file}.", hint="Check the path.")
+    _file = chosen if chosen.exists() else None
+    _refuse_unknown_variables(os.environ)
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise _explain(error) from None
+    except ValueError as error:
+        raise InvalidInput(f"{chosen} is not valid TOML.", hint=str(error)) from None
+
+
+OTHER_VARIABLES = frozenset({"TAXIWAY_URL", "TAXIWAY_TOKEN", "TAXIWAY_PROJECT", "TAXIWAY_PROFILE"})
+"""Variables that the client reads; they are no settings."""
+
+
+def _refuse_unknown_variables(variables: Mapping[str, str]) -> None:
+    known = {f"TAXIWAY_{key.replace('.', '__').upper()}" for key in known_keys()}
+    for name in variables:
+        if name.startswith("TAXIWAY_") and name not in known | OTHER_VARIABLES:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise InvalidInput(
+                f"The environment variable {name} is no setting.",
+                hint=f"Did you mean {near[0]}?" if near else "See docs/reference/settings.md.",
+            )
+
+
+def known_keys() -> dict[str, str]:
+    """Return every key (``section.key``) with its description."""
+    keys: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            for inner, inner_field in annotation.model_fields.items():
+                keys[f"{name}.{inner}"] = inner_field.description or ""
+        else:
+            keys[name] = field.description or ""
+    return keys
+
+
+def _explain(error: ValidationError) -> InvalidInput:
+    first = error.errors(include_url=False, include_input=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, known_keys(), n=1)
+        return InvalidInput(
+            f"Unknown setting '{key}'.",
+            hint=f"Did you mean '{near[0]}'?" if near else "See docs/reference/settings.md.",
+        )
+    return InvalidInput(f"Setting '{key}': {first['msg']}.", hint="See docs/reference/settings.md.")
