@@ -1,0 +1,7 @@
+"""The Python client over HTTP. Of ours it knows only the words of the API and of the domain."""
+
+from taxiway.client.asynchronous import AsyncClient
+from taxiway.client.connection import ApiError, Profile, Unreachable, find_profile, save_profile
+from taxiway.client.sync import Client
+
+__all__ = ["ApiError", "AsyncClient", "Client", "Profile", "Unreachable", "find_profile", "save_profile"]

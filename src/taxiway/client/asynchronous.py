@@ -1,0 +1,251 @@
+"""The asyncio client."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import httpx2
+from pydantic import BaseModel
+
+from taxiway.client import calls
+from taxiway.client.calls import Call
+from taxiway.client.connection import Unreachable, find_profile, is_settled, read_answer
+from taxiway.wire.models import (
+    AccessTokenIn,
+    AccessTokenList,
+    AccessTokenOut,
+    ConfigurationIn,
+    ConversionIn,
+    IssuedAccessTokenOut,
+    LogPageOut,
+    ModelVersionDetailOut,
+    ModelVersionOut,
+    ModelVersionPage,
+    PreflightOut,
+)
+from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
+
+T = TypeVar("T", bound=BaseModel | dict[str, Any] | None)
+POLL_SECONDS = 0.2
+
+
+class AsyncClient:
+    """Talks to a Taxiway as one person or program.
+
+    What is not given comes from TAXIWAY_URL, TAXIWAY_TOKEN, TAXIWAY_PROJECT or from ``taxiway login``. Methods
+    raise ApiError when the server refuses and Unreachable when it does not answer.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        project: str | None = None,
+        profile: str | None = None,
+        timeout_seconds: float = 30.0,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        found = find_profile(profile)
+        self.url = (url or found.url).rstrip("/")
+        self.project = project or found.project
+        secret = token or found.token
+        self._http = httpx2.AsyncClient(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {secret}"} if secret else {},
+            timeout=timeout_seconds,
+            transport=transport,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def send(self, call: Call[T]) -> T:
+        """Send one call and return its answer."""
+        try:
+            response = await self._http.request(
+                call.method, call.path, params=dict(call.query), json=call.body, headers=dict(call.headers)
+            )
+        except httpx2.TransportError as error:
+            raise Unreachable(f"No answer from {self.url}: {error or type(error).__name__}.") from error
+        return read_answer(call, response)
+
+    def _in(self, project: str | None) -> str:
+        chosen = project or self.project
+        if not chosen:
+            raise ValueError("Say which project: project=…, TAXIWAY_PROJECT or `taxiway login --project`.")
+        return chosen
+
+    async def experiments(
+        self, *, project: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> ExperimentPage:
+        """List a project's experiments, newest first."""
+        return await self.send(calls.experiments(self._in(project), limit=limit, cursor=cursor))
+
+    async def runs(
+        self,
+        *,
+        project: str | None = None,
+        experiment: str | None = None,
+        where: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> RunPage:
+        """Search runs; ``where`` is MLflow's filter language, ``experiment`` a name or an id."""
+        return await self.send(
+            calls.runs(self._in(project), experiment=experiment, where=where, limit=limit, cursor=cursor)
+        )
+
+    async def run(self, run_id: str, *, project: str | None = None) -> RunOut:
+        """Look at one run."""
+        return await self.send(calls.run(self._in(project), run_id))
+
+    async def logged_models(self, run_id: str, *, project: str | None = None) -> LoggedModelList:
+        """List the models that a run logged, and what was made of them."""
+        return await self.send(calls.logged_models(self._in(project), run_id))
+
+    async def preflight(self, run_id: str, wanted: ConversionIn, *, project: str | None = None) -> PreflightOut:
+        """Check a conversion without doing it. Raises ApiError with the reason and a hint."""
+        return await self.send(calls.preflight(self._in(project), run_id, wanted))
+
+    async def convert(
+        self, run_id: str, wanted: ConversionIn, *, project: str | None = None, idempotency_key: str | None = None
+    ) -> ModelVersionDetailOut:
+        """Convert a run's logged model. The same key never makes a second version, however often it is sent."""
+        key = idempotency_key or secrets.token_hex(16)
+        return await self.send(calls.convert(self._in(project), run_id, wanted, idempotency_key=key))
+
+    async def models(
+        self,
+        *,
+        project: str | None = None,
+        model: str | None = None,
+        status: str | None = None,
+        owner: str | None = None,
+        contains: str | None = None,
+        tag: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> ModelVersionPage:
+        """List model versions, newest first; ``tag`` is ``key=value``. No project: all that one sees."""
+        return await self.send(
+            calls.models(
+                project=project,
+                model=model,
+                status=status,
+                owner=owner,
+                contains=contains,
+                tag=tag,
+                limit=limit,
+                cursor=cursor,
+            )
+        )
+
+    async def model(self, name: str, version: int, *, project: str | None = None) -> ModelVersionDetailOut:
+        """Look at one model version with all that belongs to it."""
+        return await self.send(calls.model(self._in(project), name, version))
+
+    async def switch_on(self, name: str, version: int, *, project: str | None = None) -> ModelVersionOut:
+        """Serve again, with the same URL and configuration; also the way to try a failed one again."""
+        return await self.send(calls.switch(self._in(project), name, version, to="on"))
+
+    async def switch_off(self, name: str, version: int, *, project: str | None = None) -> ModelVersionOut:
+        """Stop serving, or cancel what is under way."""
+        return await self.send(calls.switch(self._in(project), name, version, to="off"))
+
+    async def configure(
+        self, name: str, version: int, wanted: ConfigurationIn, *, project: str | None = None
+    ) -> ModelVersionOut:
+        """Change the configuration; what is left out stays."""
+        return await self.send(calls.configure(self._in(project), name, version, wanted))
+
+    async def delete(self, name: str, version: int, *, project: str | None = None) -> None:
+        """Delete a model version with its deployment, files, logs and tokens."""
+        await self.send(calls.delete(self._in(project), name, version))
+
+    async def logs(
+        self,
+        name: str,
+        version: int,
+        *,
+        kind: str = "pod",
+        project: str | None = None,
+        pod: str | None = None,
+        after: int | None = None,
+        tail: int | None = None,
+        contains: str | None = None,
+        limit: int = 1000,
+    ) -> LogPageOut:
+        """Read the ``build`` or the ``pod`` log; of a dead pod by its id. Follow with ``after=next_sequence``."""
+        return await self.send(
+            calls.logs(
+                self._in(project),
+                name,
+                version,
+                kind=kind,
+                pod=pod,
+                after=after,
+                tail=tail,
+                contains=contains,
+                limit=limit,
+            )
+        )
+
+    async def issue_token(
+        self, name: str, version: int, *, caller: str, days: float = 90, project: str | None = None
+    ) -> IssuedAccessTokenOut:
+        """Issue an access token for one caller; its text is returned this once."""
+        wanted = AccessTokenIn(caller=caller, days=float(days))
+        return await self.send(calls.issue_token(self._in(project), name, version, wanted))
+
+    async def tokens(self, name: str, version: int, *, project: str | None = None) -> AccessTokenList:
+        """List a deployment's access tokens."""
+        return await self.send(calls.tokens(self._in(project), name, version))
+
+    async def revoke_token(
+        self, name: str, version: int, token_id: str, *, project: str | None = None
+    ) -> AccessTokenOut:
+        """Make the gateway refuse an access token, within two seconds."""
+        return await self.send(calls.revoke_token(self._in(project), name, version, token_id))
+
+    async def wait(
+        self,
+        name: str,
+        version: int,
+        *,
+        project: str | None = None,
+        until: Callable[[ModelVersionDetailOut], bool] = is_settled,
+        timeout_seconds: float = 600.0,
+        progress: Callable[[ModelVersionDetailOut], None] | None = None,
+    ) -> ModelVersionDetailOut:
+        """Wait until a model version is ON, OFF or Failed and return it. Raises TimeoutError.
+
+        A control plane that does not answer for a while is waited for as well.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            try:
+                seen = await self.model(name, version, project=project)
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if progress is not None:
+                    progress(seen)
+                if until(seen):
+                    return seen
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{name} version {version} is still {seen.status}: {seen.message}")
+            await asyncio.sleep(POLL_SECONDS)

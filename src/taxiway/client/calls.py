@@ -1,0 +1,207 @@
+"""Every call of the control API as a value: what is sent, and how the answer is read.
+
+The sync and the async client send the same values, so that they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from taxiway.wire.models import (
+    AccessTokenIn,
+    AccessTokenList,
+    AccessTokenOut,
+    ConfigurationIn,
+    ConversionIn,
+    IssuedAccessTokenOut,
+    LogPageOut,
+    ModelVersionDetailOut,
+    ModelVersionOut,
+    ModelVersionPage,
+    PreflightOut,
+)
+from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
+
+T = TypeVar("T", bound=BaseModel | dict[str, Any] | None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[T]):
+    """One request. ``answer`` is the type of what comes back; None: nothing does; dict: as it is."""
+
+    method: str
+    path: str
+    answer: type[T] | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def _path(*parts: str | int) -> str:
+    return "/api/v1/" + "/".join(quote(str(part), safe="") for part in parts)
+
+
+def _query(**values: object) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _version(project: str, model: str, version: int, *more: str) -> str:
+    return _path("projects", project, "models", model, "versions", version, *more)
+
+
+def plain(
+    method: str, *path: str | int, body: Mapping[str, Any] | None = None, **query: object
+) -> Call[dict[str, Any]]:
+    """Make a call whose answer is taken as it is."""
+    return Call(method=method, path=_path(*path), answer=dict, query=_query(**query), body=body)
+
+
+def experiments(project: str, *, limit: int, cursor: str | None) -> Call[ExperimentPage]:
+    """List experiments."""
+    return Call(
+        method="GET",
+        path=_path("projects", project, "experiments"),
+        answer=ExperimentPage,
+        query=_query(limit=limit, cursor=cursor),
+    )
+
+
+def runs(
+    project: str, *, experiment: str | None, where: str | None, limit: int, cursor: str | None
+) -> Call[RunPage]:
+    """Search runs with MLflow's filter language."""
+    return Call(
+        method="GET",
+        path=_path("projects", project, "runs"),
+        answer=RunPage,
+        query=_query(experiment=experiment, filter=where, limit=limit, cursor=cursor),
+    )
+
+
+def run(project: str, run_id: str) -> Call[RunOut]:
+    """Look at one run."""
+    return Call(method="GET", path=_path("projects", project, "runs", run_id), answer=RunOut)
+
+
+def logged_models(project: str, run_id: str) -> Call[LoggedModelList]:
+    """List the models that a run logged."""
+    return Call(
+        method="GET",
+        path=_path("projects", project, "runs", run_id, "logged-models"),
+        answer=LoggedModelList,
+    )
+
+
+def preflight(project: str, run_id: str, wanted: ConversionIn) -> Call[PreflightOut]:
+    """Check a conversion without doing it."""
+    return Call(
+        method="POST",
+        path=_path("projects", project, "runs", run_id, "conversions", "preflight"),
+        answer=PreflightOut,
+        body=wanted.model_dump(exclude_none=True),
+    )
+
+
+def convert(
+    project: str, run_id: str, wanted: ConversionIn, *, idempotency_key: str
+) -> Call[ModelVersionDetailOut]:
+    """Convert a run's logged model."""
+    return Call(
+        method="POST",
+        path=_path("projects", project, "runs", run_id, "conversions"),
+        answer=ModelVersionDetailOut,
+        body=wanted.model_dump(exclude_none=True),
+        headers={"Idempotency-Key": idempotency_key},
+    )
+
+
+def models(
+    *,
+    project: str | None,
+    model: str | None,
+    status: str | None,
+    owner: str | None,
+    contains: str | None,
+    tag: str | None,
+    limit: int,
+    cursor: str | None,
+) -> Call[ModelVersionPage]:
+    """List model versions, newest first."""
+    query = _query(
+        project=project, model=model, status=status, owner=owner, contains=contains, tag=tag,
+        limit=limit, cursor=cursor,
+    )  # fmt: skip
+    return Call(method="GET", path=_path("models"), answer=ModelVersionPage, query=query)
+
+
+def model(project: str, name: str, version: int) -> Call[ModelVersionDetailOut]:
+    """Look at one model version."""
+    return Call(method="GET", path=_version(project, name, version), answer=ModelVersionDetailOut)
+
+
+def switch(project: str, name: str, version: int, *, to: str) -> Call[ModelVersionOut]:
+    """Switch a deployment ``on`` or ``off``."""
+    return Call(method="POST", path=_version(project, name, version, to), answer=ModelVersionOut)
+
+
+def configure(project: str, name: str, version: int, wanted: ConfigurationIn) -> Call[ModelVersionOut]:
+    """Change a deployment's configuration."""
+    return Call(
+        method="PATCH",
+        path=_version(project, name, version),
+        answer=ModelVersionOut,
+        body=wanted.model_dump(exclude_none=True),
+    )
+
+
+def delete(project: str, name: str, version: int) -> Call[None]:
+    """Delete a model version with all that belongs to it."""
+    return Call(method="DELETE", path=_version(project, name, version))
+
+
+def logs(
+    project: str,
+    name: str,
+    version: int,
+    *,
+    kind: str,
+    pod: str | None,
+    after: int | None,
+    tail: int | None,
+    contains: str | None,
+    limit: int,
+) -> Call[LogPageOut]:
+    """Read a build or container log."""
+    return Call(
+        method="GET",
+        path=_version(project, name, version, "logs", kind),
+        answer=LogPageOut,
+        query=_query(pod=pod, after=after, tail=tail, contains=contains, limit=limit),
+    )
+
+
+def issue_token(project: str, name: str, version: int, wanted: AccessTokenIn) -> Call[IssuedAccessTokenOut]:
+    """Issue an access token."""
+    return Call(
+        method="POST",
+        path=_version(project, name, version, "access-tokens"),
+        answer=IssuedAccessTokenOut,
+        body=wanted.model_dump(exclude_none=True),
+    )
+
+
+def tokens(project: str, name: str, version: int) -> Call[AccessTokenList]:
+    """List access tokens."""
+    return Call(method="GET", path=_version(project, name, version, "access-tokens"), answer=AccessTokenList)
+
+
+def revoke_token(project: str, name: str, version: int, token: str) -> Call[AccessTokenOut]:
+    """Revoke an access token."""
+    return Call(
+        method="DELETE", path=_version(project, name, version, "access-tokens", token), answer=AccessTokenOut
+    )
