@@ -1,0 +1,194 @@
+"""The platform as a whole on one machine: bring it up, take it down, tell how it is.
+
+Used by the command line. Everything that runs is under a stub of its own, so that nothing here must stay alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import httpx2
+
+from taxiway.app.places import Places, clean_environment
+from taxiway.domain.errors import Conflict, TaxiwayError
+from taxiway.settings import Settings
+from taxiway.stub import children
+
+START_PATIENCE = 120.0
+STOP_PATIENCE = timedelta(seconds=40)
+ENGINES = ("control", "mlflow", "envoy")
+
+
+class PortInUse(TaxiwayError):
+    """Somebody else listens on the port."""
+
+    reason = "PortInUse"
+
+
+class NotStarted(TaxiwayError):
+    """The platform did not come up in time."""
+
+    reason = "NotStarted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """How one of the three engines is."""
+
+    name: str
+    is_alive: bool
+    phase: str
+    restarts: int
+    message: str
+
+
+def places_of(settings: Settings) -> Places:
+    """Return the paths that the settings name."""
+    return Places(data=settings.data, run=settings.run)
+
+
+def control_spec(settings: Settings, file: Path | None, *, port: int | None = None) -> children.ChildSpec:
+    """Describe the control plane's process, which reads the same settings again."""
+    places = places_of(settings)
+    given = {"TAXIWAY_DATA_DIR": str(settings.data)} | (
+        {"TAXIWAY_SERVER__PORT": str(port)} if port is not None else {}
+    )
+    environment = clean_environment(given)
+    arguments = ("--settings", str(file)) if file is not None else ()
+    return children.ChildSpec(
+        argv=(sys.executable, "-m", "taxiway.app", *arguments),
+        env=environment,
+        cwd=settings.data,
+        restart=children.Restart.ALWAYS,
+        backoff=children.Backoff(
+            initial=timedelta(milliseconds=100),
+            maximum=timedelta(seconds=10),
+            healthy_after=timedelta(seconds=10),
+        ),
+        ready_when=children.ReadyWhen.PROBED,
+        probe=children.Probe(
+            socket=places.control_socket,
+            path="/api/v1/health",
+            timeout=timedelta(seconds=5),
+            unready_after=2,
+            restart_after=0,
+        ),
+        stop_grace=timedelta(seconds=10),
+        descendants=children.Descendants.LIVE,
+    )
+
+
+def check_port(settings: Settings) -> None:
+    """Raise PortInUse when the gateway could not listen."""
+    for port in (settings.server.port, settings.metrics_port):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.server.host if port == settings.server.port else "127.0.0.1", port))
+            except OSError as error:
+                raise PortInUse(
+                    f"Port {port} cannot be listened on: {os.strerror(error.errno or 0)}.",
+                    hint=f"Stop what listens there, or start with `taxiway up --port {port + 100}`.",
+                ) from None
+
+
+def engine_status(settings: Settings) -> list[EngineStatus]:
+    """Tell how control plane, MLflow and Envoy are, from what their stubs wrote down."""
+    places = places_of(settings)
+    directories = (places.control_child, places.mlflow_child, places.envoy_child)
+    seen = []
+    for name, directory in zip(ENGINES, directories, strict=True):
+        status = children.status(directory)
+        if status is None or not status.is_alive:
+            seen.append(
+                EngineStatus(name=name, is_alive=False, phase="stopped", restarts=0, message="It does not run.")
+            )
+            continue
+        trouble = status.trouble
+        seen.append(
+            EngineStatus(
+                name=name,
+                is_alive=True,
+                phase=str(status.phase),
+                restarts=status.restarts,
+                message=trouble.message if trouble else "",
+            )
+        )
+    return seen
+
+
+def is_up(settings: Settings) -> bool:
+    """Tell whether a control plane's stub runs for this data directory."""
+    return any(engine.name == "control" and engine.is_alive for engine in engine_status(settings))
+
+
+def gateway_answers(settings: Settings) -> bool:
+    """Tell whether the control API answers through the gateway."""
+    host = "127.0.0.1" if settings.server.host in ("0.0.0.0", "::") else settings.server.host  # noqa: S104
+    try:
+        with httpx2.Client(timeout=3, trust_env=False) as client:
+            return client.get(f"http://{host}:{settings.server.port}/api/v1/health").status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+def begin(settings: Settings, file: Path | None, *, port: int | None = None) -> None:
+    """Start the control plane, which starts and keeps the other two. Raises Conflict when it runs already."""
+    places = places_of(settings)
+    if is_up(settings):
+        raise Conflict(
+            f"Taxiway runs already with the data directory {settings.data}.", hint="See `taxiway status`."
+        )
+    envoy = children.status(places.envoy_child)
+    if envoy is None or not envoy.is_alive:
+        check_port(settings)
+    children.start(places.control_child, control_spec(settings, file, port=port))
+
+
+def wait_until_up(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Wait until the control API answers through the gateway. Raises NotStarted with the last lines of log."""
+    deadline = time.monotonic() + START_PATIENCE
+    told = ""
+    while time.monotonic() < deadline:
+        if gateway_answers(settings):
+            return
+        engines = engine_status(settings)
+        now = ", ".join(f"{engine.name} {engine.phase}" for engine in engines)
+        if now != told:
+            tell(now)
+            told = now
+        trouble = next((e for e in engines if e.is_alive and e.restarts >= 3 and e.message), None)
+        if trouble is not None:
+            raise NotStarted(f"{trouble.name}: {trouble.message}", hint=_log_hint(settings, trouble.name))
+        time.sleep(0.1)
+    raise NotStarted(f"Taxiway did not answer within {START_PATIENCE:g} s.", hint=_log_hint(settings, "control"))
+
+
+def _log_hint(settings: Settings, engine: str) -> str:
+    directory = settings.data / "children" / engine
+    lines = [line.text for line in children.tail_log(directory, limit=5).lines]
+    return "\n  ".join([f"Its last lines (more with `taxiway platform-log {engine}`):", *lines])
+
+
+async def take_down(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Stop everything in order: control plane, gateway, pods, MLflow. Not running: no error."""
+    places = places_of(settings)
+    tell("stopping the control plane")
+    await children.stop(places.control_child, timeout=STOP_PATIENCE)
+    tell("stopping the gateway")
+    await children.stop(places.envoy_child, timeout=STOP_PATIENCE)
+    pods = [path for path in places.pods.glob("*") if path.is_dir()] if places.pods.exists() else []
+    if pods:
+        tell(f"stopping {len(pods)} pods")
+    await asyncio.gather(
+        children.stop(places.mlflow_child, timeout=STOP_PATIENCE),
+        *(children.stop(pod, timeout=STOP_PATIENCE) for pod in pods),
+    )

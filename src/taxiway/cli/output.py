@@ -1,0 +1,141 @@
+"""How the command line shows things: tables, JSON, errors with exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
+
+    from taxiway.client import Client
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
+Project = Annotated[
+    str | None, typer.Option("--project", "-p", help="Project; else TAXIWAY_PROJECT or the profile's.")
+]
+
+
+class ExitCode(IntEnum):
+    """What the command tells the shell."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    NOT_ALLOWED = 4
+    CONFLICT = 5
+    TIMED_OUT = 6
+    UNREACHABLE = 7
+
+
+_BY_STATUS = {
+    401: ExitCode.NOT_ALLOWED,
+    403: ExitCode.NOT_ALLOWED,
+    404: ExitCode.NOT_FOUND,
+    409: ExitCode.CONFLICT,
+    412: ExitCode.CONFLICT,
+    502: ExitCode.UNREACHABLE,
+    503: ExitCode.UNREACHABLE,
+    504: ExitCode.TIMED_OUT,
+}
+_BY_REASON = {
+    "NotFound": ExitCode.NOT_FOUND,
+    "NotAllowed": ExitCode.NOT_ALLOWED,
+    "NotSignedIn": ExitCode.NOT_ALLOWED,
+    "Conflict": ExitCode.CONFLICT,
+}
+
+
+def say(text: str) -> None:
+    """Write a line of progress to stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def complain(message: str, *, hint: str | None = None, reason: str = "") -> ExitCode:
+    """Write an error to stderr and return its exit code."""
+    say(f"Error: {message}" + (f" [{reason}]" if reason and reason != "Internal" else ""))
+    if hint:
+        say(f"Hint: {hint}")
+    return _BY_REASON.get(reason, ExitCode.FAILED)
+
+
+def fail(message: str, *, hint: str | None = None, code: ExitCode = ExitCode.FAILED) -> NoReturn:
+    """Write an error and end."""
+    complain(message, hint=hint)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def connected() -> Iterator[Client]:
+    """Open a client and turn its errors into exit codes."""
+    from taxiway.client import ApiError, Client, Unreachable
+
+    with Client() as client:
+        try:
+            yield client
+        except ApiError as error:
+            complain(error.message, hint=error.hint, reason=error.reason)
+            for pointer, detail in error.fields.items():
+                say(f"  {pointer}: {detail}")
+            raise typer.Exit(_BY_STATUS.get(error.status, ExitCode.FAILED)) from None
+        except Unreachable as error:
+            fail(str(error), hint="Is it up? `taxiway status` tells.", code=ExitCode.UNREACHABLE)
+        except TimeoutError as error:
+            fail(str(error), hint="Look again with `taxiway model show`.", code=ExitCode.TIMED_OUT)
+        except ValueError as error:
+            fail(str(error), code=ExitCode.USAGE)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that neither guesses markup nor colours numbers."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """Print data as JSON."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show(value: BaseModel, *, as_json: bool, fields: Sequence[tuple[str, object]]) -> None:
+    """Print one thing: as JSON whole, or as aligned names and values."""
+    if as_json:
+        print_json(value.model_dump(mode="json"))
+        return
+    width = max((len(name) for name, _ in fields), default=0)
+    for name, content in fields:
+        if content not in (None, "", [], {}):
+            typer.echo(f"{name:<{width}}  {content}")
+
+
+def show_table(
+    rows: Iterable[Any],
+    *,
+    as_json: bool,
+    columns: Sequence[tuple[str, Callable[[Any], object]]],
+    empty: str,
+) -> None:
+    """Print a list: as JSON whole, or as a table; ``empty`` teaches what to do when there is nothing."""
+    from pydantic import BaseModel
+
+    items = list(rows)
+    if as_json:
+        print_json([row.model_dump(mode="json") if isinstance(row, BaseModel) else row for row in items])
+        return
+    if not items:
+        say(empty)
+        return
+    cells = [[str(value(row) if value(row) is not None else "") for _, value in columns] for row in items]
+    widths = [max(len(title), *(len(row[i]) for row in cells)) for i, (title, _) in enumerate(columns)]
+    for line in [[title for title, _ in columns], *cells]:
+        typer.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())

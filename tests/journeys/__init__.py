@@ -1,0 +1,1 @@
+"""The journeys of people, end to end, on a real platform."""
