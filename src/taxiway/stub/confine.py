@@ -9,7 +9,9 @@ import os
 
 from taxiway.stub import kernel, seccomp
 
-_SYSTEM_DIRECTORIES = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/local/lib", "/usr/share/zoneinfo")
+_SYSTEM_DIRECTORIES = (
+    "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/local/lib", "/usr/share/zoneinfo",
+)  # fmt: skip
 _SYSTEM_LINKS = ("/lib", "/lib32", "/lib64", "/libx32")
 _SYSTEM_FILES = (
     "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/timezone",
@@ -44,7 +46,7 @@ def sandbox_argv(shut_in: dict[str, object], argv: list[str], *, cwd: str, info_
             bwrap += ["--ro-bind-try", path, path]
     for path in (*_SYSTEM_FILES, *(_NETWORK_FILES if shut_in.get("allow_network") else ())):
         bwrap += ["--ro-bind-try", path, path]
-    bwrap += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
+    bwrap += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/dev/shm", "--tmpfs", "/tmp"]  # noqa: S108
     for path in _paths(shut_in, "read_only"):
         bwrap += ["--ro-bind", path, path]
     for path in _paths(shut_in, "writable"):

@@ -19,8 +19,9 @@ class Check:
         self.deadline = deadline
         self.outcome: bool | None = None
         self._head = b""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        request = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: taxiway-stub\r\nConnection: close\r\n\r\n"
+        kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_UNIX, kind)
+        request = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         try:
             # A Unix socket connects at once or not at all; so short a request fits the empty buffer.
             self._socket.connect(path)

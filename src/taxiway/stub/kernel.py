@@ -90,10 +90,7 @@ def drop_capabilities() -> None:
                 prctl(PR_CAPBSET_DROP, number)
             except OSError:
                 break
-    try:
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    except OSError:
-        pass
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     machine = os.uname().machine
     if machine in _CAPSET:
         header = struct.pack("=Ii", 0x20080522, 0)

@@ -47,10 +47,7 @@ def launch(spec: Spec, groups: Groups, *, close_in_child: list[int]) -> Launched
     ends = {name: os.pipe2(os.O_CLOEXEC) for name in ("o", "e", "i", "x", "r")}
     shut_in = spec.get("sandboxing")
     level = shut_in["level"] if isinstance(shut_in, dict) else None
-    if level == "sandbox":
-        kind = "sandbox"
-    else:
-        kind = "guard" if spec["descendants"] == "die" else "bare"
+    kind = "sandbox" if level == "sandbox" else "guard" if spec["descendants"] == "die" else "bare"
     begins_pids = kind == "guard" and level is not None and _begin_pid_namespace(shut_in)
     stub = os.getpid()
     try:
@@ -272,9 +269,9 @@ def _tell_failure(fd: int, error: BaseException) -> None:
 
 
 def parse_told(told: bytes) -> dict[str, int]:
-    """Read what came through the pipe ``i``: the guard's lines, or bubblewrap's JSON. Keys: pid, code, signal, init.
+    """Read what came through the pipe ``i``: the guard's lines, or bubblewrap's JSON.
 
-    What is not there yet is missing.
+    The keys are pid, code, signal and init; what is not there yet is missing.
     """
     if told.lstrip().startswith(b"{"):
         try:

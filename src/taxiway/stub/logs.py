@@ -20,7 +20,7 @@ _CONTROLS[0x2029] = "\\u2029"
 
 
 def clean_text(raw: bytes) -> str:
-    """Turn the bytes of one line into printable text: colours left out, what is not UTF-8 as ``\\xNN``.
+    r"""Turn the bytes of one line into printable text: colours left out, what is not UTF-8 as ``\xNN``.
 
     Of a line that was overwritten with carriage returns (progress bars), the last state is kept.
     """
@@ -73,7 +73,6 @@ class LogWriter:
         self._files = max(files, 1)
         self._fd = -1
         self._size = 0
-        self._lost = 0
         self.sequence = 0
         """The sequence of the last line written."""
         self._resume()
@@ -114,10 +113,14 @@ class LogWriter:
             written = os.write(self._fd, data)
             self._size += written
             if written < len(data):
-                raise OSError("short write")
+                self._close_torn_line()
         except OSError:
-            # Most often the disk is full. The sequence shows the gap to readers.
-            self._lost += len(batch)
+            # Most often the disk is full. The gap in the sequence shows it to readers.
+            return
+
+    def _close_torn_line(self) -> None:
+        """End a line that the disk had no room for, so that the next one does not run on from it."""
+        self._size += os.write(self._fd, b"\n")
 
     def _open(self, first: int) -> None:
         path = f"{self._directory}/{first:020d}.log"

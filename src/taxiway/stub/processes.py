@@ -72,7 +72,10 @@ def parent(pid: int) -> int | None:
 
 
 def kill_descendants(pid: int, *, spare: int | None = None, seconds: float = 2.0) -> bool:
-    """Kill everything below a process, also what forks meanwhile, and reap what is its own; False if some is left."""
+    """Kill everything below a process, also what forks meanwhile, and reap what is its own.
+
+    False when something is left after so many seconds.
+    """
     end = time.monotonic() + seconds
     while True:
         below = descendants(pid)

@@ -22,6 +22,7 @@ class Record:
         self._path = f"{directory}/status.json"
         self._was_written = True
         before = self._load()
+        lost = _lost_run(before)
         pid = os.getpid()
         self.data: dict[str, object] = {
             "version": VERSION,
@@ -37,9 +38,9 @@ class Record:
             "child": None,
             "reports": [],
             "trouble": None,
-            "restarts": _count(before.get("restarts")),
+            "restarts": _count(before.get("restarts")) + (1 if lost else 0),
             "restart_at": None,
-            "exits": _history(before.get("exits")),
+            "exits": [*_history(before.get("exits")), *lost][-HISTORY:],
             "memory_bytes": None,
             "memory_peak_bytes": None,
             "cpu_seconds": None,
@@ -85,6 +86,27 @@ class Record:
         except (OSError, ValueError):
             return {}
         return data if isinstance(data, dict) else {}
+
+
+def _lost_run(before: dict[str, object]) -> list[dict[str, object]]:
+    """Return the end of a run that an earlier stub could not write down, for it was killed as well."""
+    child, stub = before.get("child"), before.get("stub")
+    if not isinstance(child, dict) or not isinstance(stub, dict):
+        return []
+    if stub.get("boot_id") == identity.boot_id():
+        reason, message = "StubGone", "The process that kept the program was killed, and the program with it."
+    else:
+        reason, message = "HostRestarted", "The host was started anew."
+    return [
+        {
+            "at": before.get("written_at", time.time()),
+            "started_at": child.get("started_at", time.time()),
+            "code": None,
+            "signal": 9,
+            "was_ready": before.get("phase") in ("ready", "unready"),
+            "trouble": {"reason": reason, "message": message, "hint": "", "retryable": True, "lines": []},
+        }
+    ]
 
 
 def _count(value: object) -> int:

@@ -10,7 +10,13 @@ import errno
 import struct
 
 # Per machine: audit architecture, then the numbers of the calls by name.
-_NAMES = ["socket", "socketpair", "connect", "clone", "ptrace", "process_vm_readv", "process_vm_writev", "open_by_handle_at", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key", "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "kexec_load", "init_module", "fchmodat", "fchownat", "fchmod", "fchown", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "utimensat"]
+_NAMES = (
+    "socket", "socketpair", "connect", "clone", "ptrace", "process_vm_readv", "process_vm_writev",
+    "open_by_handle_at", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key",
+    "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "kexec_load", "init_module",
+    "fchmodat", "fchownat", "fchmod", "fchown", "setxattr", "lsetxattr", "fsetxattr", "removexattr",
+    "utimensat",
+)  # fmt: skip
 _NUMBERS = {
     "x86_64": (
         0xC000003E,
@@ -29,7 +35,10 @@ _NUMBERS = {
 # The same on every machine: io_uring_setup, io_uring_enter, io_uring_register, pidfd_getfd.
 _ALWAYS_DENIED = (425, 426, 427, 438)
 _FCHMODAT2 = 452
-_METADATA = ["fchmodat", "fchownat", "fchmod", "fchown", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "utimensat"]
+_METADATA = (
+    "fchmodat", "fchownat", "fchmod", "fchown", "setxattr", "lsetxattr", "fsetxattr", "removexattr",
+    "utimensat",
+)  # fmt: skip
 _CLONE3 = 435
 _X32_BIT = 0x40000000
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE_BITS = 1, 1, 0xF

@@ -1,0 +1,1 @@
+"""What was measured and what was logged, for graphs, rollouts and people."""

@@ -1,0 +1,1 @@
+"""Where pods run: adapters of the port Runtime, one package each."""

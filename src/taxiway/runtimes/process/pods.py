@@ -1,0 +1,311 @@
+"""What a pod is as a child of a stub, and what its status says in the domain's words. Pure.
+
+``runtime.py`` makes directories and stubs of what is decided here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from taxiway.domain.conditions import Failure
+from taxiway.domain.ids import PodId, RevisionId
+from taxiway.domain.pods import Isolation, PodObservation, PodPhase, ReportedPhase
+from taxiway.domain.revisions import RevisionSpec
+from taxiway.stub.children import (
+    Backoff,
+    ChildPhase,
+    ChildSpec,
+    ChildStatus,
+    Level,
+    Limits,
+    LogCaps,
+    Probe,
+    ReadyWhen,
+    Restart,
+    Sandboxing,
+    Trouble,
+)
+
+DRAIN = timedelta(seconds=30)
+"""How long a scoring server finishes what it has before it is killed."""
+POD_PROCESSES = 512
+"""How many processes and threads a pod may have."""
+POD_OPEN_FILES = 4096
+POD_OOM_SCORE = 500
+POD_NICE = 5
+LOG_FILES = 5
+_KEPT_BY_CGROUPS = ("cgroup1", "cgroup2")
+
+_PHASES = {
+    ChildPhase.PENDING: PodPhase.PENDING,
+    ChildPhase.STARTING: PodPhase.STARTING,
+    ChildPhase.READY: PodPhase.READY,
+    ChildPhase.UNREADY: PodPhase.UNREADY,
+    ChildPhase.BACKOFF: PodPhase.UNREADY,
+    ChildPhase.DRAINING: PodPhase.DRAINING,
+    ChildPhase.STOPPED: PodPhase.STOPPED,
+    ChildPhase.FAILED: PodPhase.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodPlaces:
+    """Where one pod's things lie. ``home`` and ``socket``'s directory are all that it may write."""
+
+    directory: Path
+    home: Path
+    config: Path
+    socket: Path
+    environment: Path
+    snapshot: Path
+    scoring: Path
+    interpreter: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confinement:
+    """How pods are shut in on this host."""
+
+    level: Level
+    bwrap: Path | None
+    allow_network: bool = False
+    use_cgroups: bool = True
+    log_bytes: int = 20 << 20
+    use_namespaces: bool = True
+
+
+def pod_config(pod: PodId, spec: RevisionSpec, places: PodPlaces) -> dict[str, object]:
+    """Return what the scoring server reads: the contents of its ``config.json``."""
+    return {
+        "pod": pod,
+        "revision": spec.id,
+        "project": spec.project,
+        "model": spec.model,
+        "version": spec.version,
+        "snapshot": str(places.snapshot),
+        "manifest_digest": spec.snapshot,
+        "socket": str(places.socket),
+        "limits": {
+            "body_bytes": spec.options.body_bytes,
+            "timeout_seconds": spec.options.timeout_seconds,
+            "concurrency": 1,
+            "queue": 2,
+            "drain_seconds": DRAIN.total_seconds(),
+            "header_seconds": 10,
+            "idle_seconds": 300,
+        },
+        "threads": threads(spec.resources.cpus),
+        "on_output_mismatch": str(spec.options.on_output_mismatch),
+    }
+
+
+def threads(cpus: float) -> int:
+    """Return how many threads numerical libraries may use: the whole CPUs of the pod, at least one."""
+    return max(1, math.floor(cpus))
+
+
+def pod_environment(spec: RevisionSpec, places: PodPlaces) -> dict[str, str]:
+    """Return a pod's whole environment. Nothing of the platform's own is in it."""
+    count = str(threads(spec.resources.cpus))
+    pools = (
+        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS", "LOKY_MAX_CPU_COUNT", "POLARS_MAX_THREADS",
+    )  # fmt: skip
+    return {
+        "HOME": str(places.home),
+        "TMPDIR": str(places.home / "tmp"),
+        "XDG_CACHE_HOME": str(places.home / ".cache"),
+        "PATH": str(places.environment / "bin"),
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "USER": "pod",
+        "LOGNAME": "pod",
+        "TZ": "UTC",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        **dict.fromkeys(pools, count),
+    }
+
+
+def pod_labels(pod: PodId, spec: RevisionSpec, places: PodPlaces, *, created_at: datetime) -> dict[str, str]:
+    """Return what a pod's directory says of itself, so that it needs nobody else's memory."""
+    return {
+        "kind": "pod",
+        "pod": pod,
+        "revision": spec.id,
+        "socket": str(places.socket),
+        "created_at": created_at.astimezone(UTC).isoformat(),
+    }
+
+
+def pod_child(
+    spec: RevisionSpec, places: PodPlaces, confinement: Confinement, *, labels: Mapping[str, str]
+) -> ChildSpec:
+    """Return the child that a pod's stub is to keep."""
+    options = spec.options
+    return ChildSpec(
+        # -u: what a model prints is in the log when it is printed, also if the model dies next.
+        argv=(str(places.environment / "bin" / "python"), "-I", "-u", str(places.scoring), "--config",
+              str(places.config)),
+        env=pod_environment(spec, places),
+        cwd=places.home,
+        labels=labels,
+        restart=Restart.ALWAYS,
+        backoff=Backoff(),
+        ready_when=ReadyWhen.REPORTED,
+        probe=Probe(
+            socket=places.socket,
+            path="/health",
+            every=timedelta(seconds=2),
+            timeout=timedelta(seconds=3),
+            unready_after=1,
+            restart_after=6,
+        ),
+        start_deadline=timedelta(seconds=options.start_deadline_seconds),
+        stop_grace=DRAIN + timedelta(seconds=5),
+        reports=True,
+        log=LogCaps(file_bytes=confinement.log_bytes // LOG_FILES, files=LOG_FILES),
+        limits=Limits(
+            memory_bytes=spec.resources.memory_bytes,
+            cpus=spec.resources.cpus,
+            processes=POD_PROCESSES,
+            open_files=POD_OPEN_FILES,
+            oom_score=POD_OOM_SCORE,
+            nice=POD_NICE,
+            use_cgroups=confinement.use_cgroups,
+        ),
+        sandboxing=Sandboxing(
+            level=confinement.level,
+            read_only=(
+                *places.interpreter, places.environment, places.scoring, places.snapshot, places.config,
+            ),
+            writable=(places.home, places.socket.parent),
+            allow_network=confinement.allow_network,
+            bwrap=confinement.bwrap,
+            use_namespaces=confinement.use_namespaces,
+        ),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSeen:
+    """A pod's directory as it was found: its labels, and what its stub says, None where it never said anything."""
+
+    id: PodId
+    revision: RevisionId
+    created_at: datetime
+    socket: str
+    status: ChildStatus | None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it was told to stop, or stopped; such a pod counts for nothing any more."""
+        return self.status is not None and self.status.phase in (ChildPhase.DRAINING, ChildPhase.STOPPED)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended for good by itself."""
+        return self.status is not None and self.status.phase is ChildPhase.FAILED and not self.status.is_alive
+
+    @property
+    def lost_its_stub(self) -> bool:
+        """Whether it should run and nobody keeps it: its stub was killed, or never came up."""
+        if self.status is None:
+            return True
+        return not self.status.is_alive and not self.status.has_ended and not self.is_leaving
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodPlan:
+    """What is to be done so that a revision has its pods."""
+
+    spawn_again: tuple[PodId, ...] = ()
+    stop: tuple[PodId, ...] = ()
+    clear_away: tuple[PodId, ...] = ()
+    new_pods: int = 0
+
+
+def plan_pods(seen: Sequence[PodSeen], *, scale: int | None) -> PodPlan:
+    """Decide for one revision's pods. ``scale`` None: nobody said anything of the revision yet.
+
+    Never more than ``scale`` count. Pods that failed for good count, so that a broken revision is not tried
+    for ever under new names; of too many, those not ready go first, then the youngest.
+    """
+    gone = [
+        pod for pod in seen if pod.is_leaving and (pod.status is None or not pod.status.is_alive)
+    ]
+    if scale is None:
+        return PodPlan(clear_away=tuple(pod.id for pod in gone))
+    counted = [pod for pod in seen if not pod.is_leaving]
+    counted.sort(key=lambda pod: (not _is_ready(pod), pod.has_failed, pod.created_at, pod.id))
+    kept, surplus = counted[:scale], counted[scale:]
+    running = [pod.id for pod in surplus if pod.status is not None and pod.status.is_alive]
+    return PodPlan(
+        spawn_again=tuple(pod.id for pod in kept if pod.lost_its_stub),
+        stop=tuple(running),
+        clear_away=tuple(pod.id for pod in [*gone, *surplus] if pod.id not in running),
+        new_pods=scale - len(kept),
+    )
+
+
+def observe_pod(pod: PodSeen) -> PodObservation:
+    """Say in the domain's words what is seen of a pod."""
+    status = pod.status
+    address = f"unix:{pod.socket}"
+    if status is None:
+        return PodObservation(
+            id=pod.id, revision=pod.revision, phase=PodPhase.PENDING, address=address, created_at=pod.created_at
+        )
+    phase, failure = _PHASES[status.phase], _failure(status.trouble)
+    if status.phase is ChildPhase.DRAINING and not status.is_alive:
+        phase = PodPhase.STOPPED
+    elif pod.lost_its_stub:
+        phase, failure = PodPhase.UNREADY, failure or _STUB_GONE
+    kept_by = status.enforcement
+    return PodObservation(
+        id=pod.id,
+        revision=pod.revision,
+        phase=phase,
+        address=address,
+        created_at=pod.created_at,
+        started_at=status.child_started_at,
+        phases=tuple(
+            ReportedPhase(name=report.phase, seconds=report.seconds, detail=report.detail)
+            for report in status.reports
+        ),
+        restarts=status.restarts,
+        restart_at=status.restart_at,
+        failure=failure,
+        memory_bytes=status.memory_bytes,
+        memory_peak_bytes=status.memory_peak_bytes,
+        cpu_seconds=status.cpu_seconds,
+        isolation=Isolation(status.level.value) if status.level else None,
+        memory_is_enforced=kept_by.get("memory") in (*_KEPT_BY_CGROUPS, "watched"),
+        cpus_are_enforced=kept_by.get("cpus") in _KEPT_BY_CGROUPS,
+    )
+
+
+_STUB_GONE = Failure(
+    reason="StubGone",
+    message="The process that keeps this pod is gone, and the pod with it; both are started again.",
+)
+
+
+def _is_ready(pod: PodSeen) -> bool:
+    return pod.status is not None and pod.status.is_alive and pod.status.phase is ChildPhase.READY
+
+
+def _failure(trouble: Trouble | None) -> Failure | None:
+    if trouble is None:
+        return None
+    return Failure(
+        reason=trouble.reason,
+        message=trouble.message,
+        hint=trouble.hint,
+        retryable=trouble.retryable,
+        lines=trouble.lines,
+    )
