@@ -1,0 +1,1 @@
+"""Failures, kills and damage, provoked on a running platform through its public API."""
