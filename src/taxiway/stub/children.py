@@ -92,7 +92,7 @@ def status(child_dir: Path) -> ChildStatus | None:
         return None
     try:
         return read_status(data, is_alive=_is_stub_alive(child_dir, data))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 

@@ -80,9 +80,8 @@ def _lines(directory: Path, *, after: int) -> Iterator[tuple[LogLine, int]]:
     """Yield whole lines with a greater sequence, each with its size in bytes; rotation meanwhile is no error."""
     names = log_files(str(directory))
     # A file whose successor starts at or below the next wanted line holds nothing of interest.
-    starts = [int(name[:20]) for name in names[1:]]
-    wanted = [name for name, next_start in zip(names, [*starts, None], strict=True)
-              if next_start is None or next_start > after + 1]  # fmt: skip
+    passed = sum(int(successor[:20]) <= after + 1 for successor in names[1:])
+    wanted = names[passed:]
     for name in wanted:
         try:
             file = (directory / name).open("rb")

@@ -109,7 +109,10 @@ def load_status(text: bytes) -> dict[str, Any] | None:
 
 
 def read_status(data: Mapping[str, Any], *, is_alive: bool) -> ChildStatus:
-    """Turn a parsed status file into values. Raises KeyError, TypeError or ValueError for one that is not ours."""
+    """Turn a parsed status file into values. One that is not ours raises as Python does.
+
+    That is KeyError, TypeError, ValueError or AttributeError.
+    """
     child = data["child"] or {}
     isolation = data["isolation"] or {}
     return ChildStatus(
