@@ -1,0 +1,120 @@
+# Every command of a contributor. `make help` lists them.
+# Needs Python 3.11 or newer with venv, git and make; everything else comes into .make/ and .venv/ of this checkout.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+HERE := $(CURDIR)
+UV := $(HERE)/.make/uv/bin/uv
+BIN := $(HERE)/.venv/bin
+READY := .make/ready
+PYTEST := $(BIN)/python -m pytest
+SOURCES := src scoring tests examples docs benchmarks
+SLOW := integration or journey or fault
+
+# The environment has the interpreter of this host, and starts fast: compiled once instead of at every start.
+export UV_PYTHON := $(PYTHON)
+export UV_PYTHON_DOWNLOADS := never
+export UV_COMPILE_BYTECODE := 1
+export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
+unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo test unit slow lint types format docs bench fault build clean system system-demo
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## Install what is needed into .venv (done by the others when they need it)
+
+demo: $(READY) system-demo  ## Start Taxiway, train three models, convert and call them; Ctrl-C ends it
+	@$(BIN)/python examples/demo.py $(DEMO_OPTIONS)
+
+test: $(READY) system lint unit slow  ## Check and test everything (installs Debian packages where it may)
+
+unit: $(READY)  ## Run the fast tests: no sockets, no engines
+	@$(PYTEST) -n 2 -q -m "not ($(SLOW))"
+
+slow: $(READY)
+	@$(PYTEST) -n 2 --dist loadfile -q --durations=10 -m "$(SLOW)"
+
+lint: $(READY)  ## Check style, layers and types
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/lint-imports --no-logo
+	@$(MAKE) types
+
+types: $(READY)  ## Check types
+	@$(BIN)/mypy
+
+format: $(READY)  ## Format the code and mend what can be mended
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+
+docs: $(READY)  ## Write the reference pages that are made from the code, and check all docs
+	@$(BIN)/python docs/generate.py
+	@$(PYTEST) -q tests/docs
+
+bench: $(READY)  ## Measure how long convert → ON takes, phase by phase
+	@$(BIN)/python benchmarks/convert.py
+
+fault: $(READY) system  ## Run only the tests that kill, stop, fill and corrupt
+	@$(PYTEST) -q --durations=10 -m fault
+
+build: $(READY)  ## Build the wheels of both distributions into dist/
+	@$(UV) build --all-packages --wheel --out-dir dist
+
+clean:  ## Remove everything that was made in this checkout, the demo's data included
+	@if [ -x $(BIN)/taxiway ] && [ -d .taxiway ]; then $(BIN)/taxiway down --data-dir .taxiway || true; fi
+	@rm -rf .venv .make .taxiway dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find src scoring tests examples docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'Taxiway needs Python 3.11 or newer; $(PYTHON) is older. Say which: make PYTHON=python3.12 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	  || { echo 'This Python cannot make virtual environments. On Debian: apt-get install python3-venv' >&2; exit 1; }
+	@mkdir -p .make
+	@$(PYTHON) -m venv .make/uv
+	@.make/uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.13,<0.14'
+
+# With pip on a mirror (pip config: index-url), the same locked versions and hashes come from the mirror.
+$(READY): $(UV) pyproject.toml scoring/pyproject.toml uv.lock
+	@mirror=$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$(.make/uv/bin/pip config get global.index-url 2>/dev/null || true)}}}; \
+	if [ -z "$$mirror" ] || [ "$${mirror%/}" = https://pypi.org/simple ]; then \
+	  env -u UV_INDEX_URL -u UV_DEFAULT_INDEX $(UV) sync --quiet --locked --all-packages --all-groups; \
+	else \
+	  $(UV) export --quiet --frozen --all-packages --all-groups --no-emit-workspace --output-file .make/locked.txt >/dev/null; \
+	  $(UV) venv --quiet --allow-existing .venv; \
+	  $(UV) pip install --quiet --python .venv --default-index "$$mirror" --require-hashes -r .make/locked.txt; \
+	  $(UV) pip install --quiet --python .venv --default-index "$$mirror" --no-deps -e . -e scoring; \
+	fi
+	@touch $@
+
+# What the host must have beside Python. Installed where this user may, else named.
+system:
+	@missing=; \
+	command -v bwrap >/dev/null || missing="$$missing bubblewrap"; \
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing="$$missing postgresql"; \
+	/sbin/ldconfig -p | grep -q 'libgomp\.so\.1' || missing="$$missing libgomp1"; \
+	$(INSTALL_MISSING)
+
+system-demo:
+	@missing=; \
+	command -v bwrap >/dev/null || missing="$$missing bubblewrap"; \
+	/sbin/ldconfig -p | grep -q 'libgomp\.so\.1' || missing="$$missing libgomp1"; \
+	$(INSTALL_MISSING)
+
+define INSTALL_MISSING
+[ -z "$$missing" ] && exit 0; \
+as=; [ "$$(id -u)" = 0 ] || as='sudo -n'; \
+if command -v apt-get >/dev/null && $${as:-env} true 2>/dev/null; then \
+  echo "Installing Debian packages:$$missing" >&2; \
+  $$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+else \
+  echo "Missing on this host:$$missing. On Debian, as root: apt-get install$$missing" >&2; \
+  [ "$@" = system-demo ] && [ "$$missing" = ' bubblewrap' ] || exit 1; \
+fi
+endef
