@@ -138,6 +138,16 @@ def test_the_filter_refuses_what_landlock_leaves_open(
     assert run_filter(program, number, architecture=X86, arguments=arguments) == expected
 
 
+def test_in_the_sandbox_sockets_and_modes_stay_usable_but_namespaces_do_not() -> None:
+    program = seccomp.build_sandbox_filter("x86_64")
+    for number in (41, 42, 53, 90, 91, 280):
+        assert run_filter(program, number, architecture=X86, arguments=(2, 2)) == ALLOW
+    for number in (272, 308, 165, 425, 101):
+        assert run_filter(program, number, architecture=X86) == DENIED | errno.EPERM
+    assert run_filter(program, 56, architecture=X86, arguments=(0x10000011,)) == DENIED | errno.EPERM
+    assert run_filter(program, 56, architecture=X86, arguments=(0x01200011,)) == ALLOW
+
+
 def test_another_architecture_is_no_way_around_the_filter() -> None:
     program = seccomp.build_filter("x86_64", allow_network=True)
     assert run_filter(program, 0, architecture=0x40000003) == 0x80000000
@@ -192,9 +202,10 @@ def test_the_sandbox_binds_what_is_given_and_nothing_else() -> None:
         "level": "sandbox", "bwrap": "/usr/bin/bwrap", "allow_network": False,
         "read_only": ["/env", "/snapshot"], "writable": ["/pod/home"],
     }  # fmt: skip
-    argv = confine.sandbox_argv(shut_in, ["/env/bin/python", "x"], cwd="/pod/home", info_fd=9)
+    argv = confine.sandbox_argv(shut_in, ["/env/bin/python", "x"], cwd="/pod/home", info_fd=9, filter_fd=8)
     assert argv[argv.index("--") :] == ["--", "/env/bin/python", "x"]
     assert "--unshare-net" in argv
+    assert argv[argv.index("--seccomp") + 1] == "8"
     assert "--die-with-parent" in argv
     writable = [argv[at + 2] for at, word in enumerate(argv) if word == "--bind"]
     assert writable == ["/pod/home"]

@@ -24,7 +24,9 @@ _PROC_FILES = (
 )  # fmt: skip
 
 
-def sandbox_argv(shut_in: dict[str, object], argv: list[str], *, cwd: str, info_fd: int) -> list[str]:
+def sandbox_argv(
+    shut_in: dict[str, object], argv: list[str], *, cwd: str, info_fd: int, filter_fd: int | None
+) -> list[str]:
     """Return the command line of bubblewrap that runs ``argv`` with nothing in sight but what is given.
 
     The environment is the caller's, which is the child's own already; so are inheritable file descriptors.
@@ -35,6 +37,8 @@ def sandbox_argv(shut_in: dict[str, object], argv: list[str], *, cwd: str, info_
     ]  # fmt: skip
     if os.geteuid() != 0:
         bwrap += ["--unshare-user"]
+    if filter_fd is not None:
+        bwrap += ["--seccomp", str(filter_fd)]
     if not shut_in.get("allow_network"):
         bwrap += ["--unshare-net"]
     for path in _SYSTEM_DIRECTORIES:
@@ -54,6 +58,18 @@ def sandbox_argv(shut_in: dict[str, object], argv: list[str], *, cwd: str, info_
     # The new root and /dev were writable tmpfs so far; nothing may be put beside the binds any more.
     bwrap += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [*bwrap, "--chdir", cwd, "--", *argv]
+
+
+def open_sandbox_filter() -> int | None:
+    """Return an inheritable file descriptor with the sandbox's filter of calls; None where it cannot be made."""
+    machine = os.uname().machine
+    if not seccomp.is_known(machine):
+        return None
+    fd = os.memfd_create("filter", 0)
+    os.write(fd, seccomp.build_sandbox_filter(machine))
+    os.lseek(fd, 0, os.SEEK_SET)
+    os.set_inheritable(fd, True)
+    return fd
 
 
 def enter_namespaces(*, allow_network: bool) -> bool:

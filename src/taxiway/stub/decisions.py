@@ -187,6 +187,8 @@ def _killed_by_stub(end: End) -> dict[str, object]:
         )
     if end.cause == "TooManyProcesses":
         return _trouble("TooManyProcesses", f"The {end.program} started more processes than it may.")
+    if end.cause == "StopGraceExceeded":
+        return _trouble("StopGraceExceeded", f"The {end.program} did not stop in time, and was killed.")
     if end.cause == "Restarted":
         return _trouble("Restarted", f"The {end.program} was told to start anew.")
     return _trouble(str(end.cause), f"The {end.program} was told to stop.")

@@ -202,7 +202,8 @@ def _become_program(
     if isinstance(shut_in, dict):
         if kind == "sandbox":
             os.set_inheritable(writers["i"], True)
-            argv = confine.sandbox_argv(shut_in, argv, cwd=cwd, info_fd=writers["i"])
+            argv = confine.sandbox_argv(shut_in, argv, cwd=cwd, info_fd=writers["i"],
+                                        filter_fd=confine.open_sandbox_filter())  # fmt: skip
             kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
             cwd = "/"
         else:

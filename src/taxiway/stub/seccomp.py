@@ -54,8 +54,20 @@ def is_known(machine: str) -> bool:
     return machine in _NUMBERS
 
 
+def build_sandbox_filter(machine: str) -> bytes:
+    """Return the filter for a child that namespaces shut in already: no new ones, nothing that opens the kernel."""
+    architecture, numbers, _ = _NUMBERS[machine]
+    by_name = dict(zip(_NAMES, numbers, strict=True))
+    for harmless in ("socket", "socketpair", "connect", *_METADATA):
+        by_name.pop(harmless)
+    clone = by_name.pop("clone")
+    code = [*_beginning(machine, architecture), *_refusals([*by_name.values(), *_ALWAYS_DENIED])]
+    code += [*_no_new_namespaces(clone), _statement(_RETURN, _ALLOW)]
+    return b"".join(code)
+
+
 def build_filter(machine: str, *, allow_network: bool) -> bytes:
-    """Return the filter's instructions.
+    """Return the filter's instructions for a child that Landlock shuts in.
 
     Changes of file metadata are answered with success and not done: libraries that copy files treat a refusal
     as an error, and nothing a model may write depends on them. With network allowed, sockets are not filtered,
@@ -66,6 +78,19 @@ def build_filter(machine: str, *, allow_network: bool) -> bytes:
     quiet = [*(by_name.pop(name) for name in _METADATA), *old_metadata, _FCHMODAT2]
     socket, socketpair = by_name.pop("socket"), by_name.pop("socketpair")
     connect, clone = by_name.pop("connect"), by_name.pop("clone")
+    code = _beginning(machine, architecture)
+    for number in quiet:
+        code += [_jump(_JUMP_EQUAL, number, 0, 1), _statement(_RETURN, _ERRNO)]
+    code += _refusals([*by_name.values(), *_ALWAYS_DENIED, *([] if allow_network else [connect])])
+    code += _no_new_namespaces(clone)
+    if not allow_network:
+        code += _only_unix_streams(socket) + _only_unix_streams(socketpair)
+    code.append(_statement(_RETURN, _ALLOW))
+    return b"".join(code)
+
+
+def _beginning(machine: str, architecture: int) -> list[bytes]:
+    """Load the call's number, after refusing other tables of calls, whose numbers mean something else."""
     code = [
         _statement(_LOAD, _ARCHITECTURE),
         _jump(_JUMP_EQUAL, architecture, 1, 0),
@@ -74,17 +99,15 @@ def build_filter(machine: str, *, allow_network: bool) -> bytes:
     ]
     if machine == "x86_64":
         code += [_jump(_JUMP_AT_LEAST, _X32_BIT, 0, 1), _statement(_RETURN, _ERRNO | errno.ENOSYS)]
-    for number in quiet:
-        code += [_jump(_JUMP_EQUAL, number, 0, 1), _statement(_RETURN, _ERRNO)]
-    for number in [*by_name.values(), *_ALWAYS_DENIED, *([] if allow_network else [connect])]:
+    return code
+
+
+def _refusals(numbers: list[int]) -> list[bytes]:
+    code = []
+    for number in numbers:
         code += [_jump(_JUMP_EQUAL, number, 0, 1), _statement(_RETURN, _ERRNO | errno.EPERM)]
     # A C library falls back to clone, whose flags can be seen.
-    code += [_jump(_JUMP_EQUAL, _CLONE3, 0, 1), _statement(_RETURN, _ERRNO | errno.ENOSYS)]
-    code += _no_new_namespaces(clone)
-    if not allow_network:
-        code += _only_unix_streams(socket) + _only_unix_streams(socketpair)
-    code.append(_statement(_RETURN, _ALLOW))
-    return b"".join(code)
+    return [*code, _jump(_JUMP_EQUAL, _CLONE3, 0, 1), _statement(_RETURN, _ERRNO | errno.ENOSYS)]
 
 
 def _no_new_namespaces(clone: int) -> list[bytes]:

@@ -109,7 +109,9 @@ class Supervisor:
         if child.kill_at is not None and self._now >= child.kill_at:
             child.kill_at = None
             self._log.write("s", "Not gone after its grace period: killed.")
-            child.kill("StopGraceExceeded" if self._is_stopping else None)
+            if self._is_stopping:
+                child.cause = "StopGraceExceeded"
+            child.kill(None)
         deadline = self._start_deadline()
         if deadline is not None and self._now >= deadline and child.cause is None:
             child.kill("StartDeadlineExceeded")
@@ -215,7 +217,12 @@ class Supervisor:
                 "trouble": trouble,
             }
         )
-        self._record.data.update(child=None, reports=child.reported.phases, memory_bytes=None)
+        self._record.data.update(
+            child=None,
+            reports=child.reported.phases,
+            memory_bytes=None,
+            memory_peak_bytes=end.memory_last or self._record.data["memory_peak_bytes"],
+        )
         self._decide_next(child, end, trouble)
 
     def _decide_next(self, child: Incarnation, end: decisions.End, trouble: dict[str, object]) -> None:
