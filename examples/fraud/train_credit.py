@@ -6,27 +6,24 @@ Missing numbers are imputed, missing texts become a category of their own. MLFLO
 from __future__ import annotations
 
 import mlflow
-from applications import TARGET, read_applications
+from applications import TARGET, split_applications
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 PARAMETERS = {"C": 0.5, "class_weight": "balanced", "max_iter": 1000}
-SEED = 7
 
 
 def main() -> None:
     """Train, evaluate on a held-out fifth, and log."""
-    applications = read_applications()
-    train, test = train_test_split(applications, test_size=0.2, random_state=SEED, stratify=applications[TARGET])
+    train, test = split_applications()
     numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
     texts = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value="unknown", missing_values=None),
+        SimpleImputer(strategy="constant", fill_value="unknown"),
         OneHotEncoder(handle_unknown="ignore"),
     )
     number_columns = train.select_dtypes("number").columns.tolist()
@@ -51,7 +48,7 @@ def main() -> None:
         mlflow.sklearn.log_model(
             pipeline,
             name="model",
-            signature=infer_signature(features, scores),
+            signature=infer_signature(train.drop(columns=TARGET), scores),
             input_example=features.head(5),
             pyfunc_predict_fn="predict_proba",
             skops_trusted_types=["numpy.dtype"],  # the imputer keeps the type of its columns
