@@ -67,9 +67,7 @@ def start(child_dir: Path, spec: ChildSpec) -> ChildStatus:
     if identity.is_locked(str(child_dir / "lock")):
         raise Conflict(f"The child in {child_dir.name} runs already.", hint="Stop it first.")
     nonce = secrets.token_hex(16)
-    _write_private(
-        child_dir / "spec.json", json.dumps(to_json(spec, nonce=nonce, group=_group_name(child_dir)))
-    )
+    _write_private(child_dir / "spec.json", json.dumps(to_json(spec, nonce=nonce, group=_group_name(child_dir))))
     _spawn(child_dir)
     seen = status(child_dir)
     if seen is None or seen.nonce != nonce:
@@ -151,9 +149,7 @@ def remove(child_dir: Path, *, keep_log_in: Path | None = None) -> None:
         raise Conflict(f"The directory {child_dir.name} could not be deleted whole.")
 
 
-def read_log(
-    child_dir: Path, *, after: int = 0, limit: int = 1000, contains: str | None = None
-) -> LogPage:
+def read_log(child_dir: Path, *, after: int = 0, limit: int = 1000, contains: str | None = None) -> LogPage:
     """Return at most ``limit`` lines with a greater sequence than ``after``, over all files of the log.
 
     With ``contains``, only lines with that text (letter case ignored). To follow, ask again with the

@@ -84,4 +84,3 @@ class Output:
         if batch:
             self.recent.extend(batch)
             self._log.write_all(batch)
-

@@ -367,8 +367,10 @@ class Supervisor:
         self._memory_last = memory[1]
         data = self._record.data
         data["cpu_seconds"] = round(processes.cpu_seconds(pids) if cpu is None else cpu, 2)
-        if data["memory_bytes"] is None or abs(memory[0] - int(str(data["memory_bytes"]))) > memory[0] // 50 or (
-            not is_watched
+        if (
+            data["memory_bytes"] is None
+            or abs(memory[0] - int(str(data["memory_bytes"]))) > memory[0] // 50
+            or (not is_watched)
         ):
             data.update(memory_bytes=memory[0], memory_peak_bytes=memory[1])
             self._reflect()

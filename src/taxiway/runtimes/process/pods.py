@@ -235,9 +235,7 @@ def plan_pods(seen: Sequence[PodSeen], *, scale: int | None) -> PodPlan:
     Never more than ``scale`` count. Pods that failed for good count, so that a broken revision is not tried
     for ever under new names; of too many, those not ready go first, then the youngest.
     """
-    gone = [
-        pod for pod in seen if pod.is_leaving and (pod.status is None or not pod.status.is_alive)
-    ]
+    gone = [pod for pod in seen if pod.is_leaving and (pod.status is None or not pod.status.is_alive)]
     if scale is None:
         return PodPlan(clear_away=tuple(pod.id for pod in gone))
     counted = [pod for pod in seen if not pod.is_leaving]
