@@ -190,7 +190,12 @@ def train(example: Example, *, url: str, token: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     done = subprocess.run(
         [sys.executable, str(SCRIPTS / example.script)],
-        env=environment | {"MLFLOW_TRACKING_URI": f"{url}/mlflow", "MLFLOW_TRACKING_TOKEN": token},
+        env=environment
+        | {
+            "MLFLOW_TRACKING_URI": f"{url}/mlflow",
+            "MLFLOW_TRACKING_TOKEN": token,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        },
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -206,6 +211,7 @@ def train(example: Example, *, url: str, token: str) -> str:
 def call(example: Example, seen: ModelVersionDetailOut, access_token: str, console: Console) -> None:
     """Send real rows to the endpoint and print what came back, beside what was true."""
     rows, truth = example.rows()
+    (DATA / "demo-rows.json").write_text(json.dumps({"dataframe_records": rows}))
     answer = httpx2.post(
         f"{seen.url}/invocations",
         headers={"Authorization": f"Bearer {access_token}"},
@@ -232,18 +238,23 @@ def call(example: Example, seen: ModelVersionDetailOut, access_token: str, conso
 # ------------------------------------------------------------------ the whole
 
 
+def command(path: Path) -> str:
+    """Return a path as one types it from here."""
+    return os.path.relpath(path)
+
+
 def say_how_to_go_on(console: Console, url: str, token: str, seen: ModelVersionDetailOut, access: str) -> None:
     """Print where everything is and what to type."""
-    password_file = (DATA / "demo-password").relative_to(CHECKOUT)
+    password_file, program = command(DATA / "demo-password"), command(TAXIWAY)
     console.print(f"""
 [bold]Taxiway runs at {url}[/bold]
 
-Sign in               {TAXIWAY.relative_to(CHECKOUT)} login --url {url} --user admin --password-file {password_file} --project {PROJECT}
-Look around           {TAXIWAY.relative_to(CHECKOUT)} model list
+Sign in               {program} login --url {url} --user admin --password-file {password_file} --project {PROJECT}
+Look around           {program} model list
 Log runs of your own  export MLFLOW_TRACKING_URI={url}/mlflow MLFLOW_TRACKING_TOKEN={token}
 Call an endpoint      curl {seen.url}/invocations -H 'Content-Type: application/json' \\
                         -H 'Authorization: Bearer {access}' \\
-                        -d @your-rows.json
+                        -d @{command(DATA / "demo-rows.json")}
 """, soft_wrap=True, highlight=False)  # fmt: skip  # noqa: E501
 
 
