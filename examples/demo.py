@@ -255,7 +255,7 @@ Log runs of your own  export MLFLOW_TRACKING_URI={url}/mlflow MLFLOW_TRACKING_TO
 Call an endpoint      curl {seen.url}/invocations -H 'Content-Type: application/json' \\
                         -H 'Authorization: Bearer {access}' \\
                         -d @{command(DATA / "demo-rows.json")}
-""", soft_wrap=True, highlight=False)  # fmt: skip  # noqa: E501
+""", soft_wrap=True, highlight=False)  # fmt: skip
 
 
 def run(console: Console, port: int) -> None:
