@@ -97,9 +97,7 @@ class Places:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             facts = directory.lstat()
             if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
-                raise InvalidInput(
-                    f"{directory} is not a directory of yours.", hint="Remove it, or choose another."
-                )
+                raise InvalidInput(f"{directory} is not a directory of yours.", hint="Remove it, or choose another.")
             if stat.S_IMODE(facts.st_mode) & 0o077:
                 directory.chmod(0o700)
         for directory in (self.keys, self.gateway, self.mlflow, self.pods, self.logs, self.pod_sockets):

@@ -58,9 +58,7 @@ def places_of(settings: Settings) -> Places:
 def control_spec(settings: Settings, file: Path | None, *, port: int | None = None) -> children.ChildSpec:
     """Describe the control plane's process, which reads the same settings again."""
     places = places_of(settings)
-    given = {"TAXIWAY_DATA_DIR": str(settings.data)} | (
-        {"TAXIWAY_SERVER__PORT": str(port)} if port is not None else {}
-    )
+    given = {"TAXIWAY_DATA_DIR": str(settings.data)} | ({"TAXIWAY_SERVER__PORT": str(port)} if port is not None else {})
     environment = clean_environment(given)
     arguments = ("--settings", str(file)) if file is not None else ()
     return children.ChildSpec(
@@ -144,9 +142,7 @@ def begin(settings: Settings, file: Path | None, *, port: int | None = None) -> 
     """Start the control plane, which starts and keeps the other two. Raises Conflict when it runs already."""
     places = places_of(settings)
     if is_up(settings):
-        raise Conflict(
-            f"Taxiway runs already with the data directory {settings.data}.", hint="See `taxiway status`."
-        )
+        raise Conflict(f"Taxiway runs already with the data directory {settings.data}.", hint="See `taxiway status`.")
     envoy = children.status(places.envoy_child)
     if envoy is None or not envoy.is_alive:
         check_port(settings)

@@ -64,9 +64,7 @@ def convert(
     tag: Tag = None,
     predict_timeout: PredictTimeout = None,
     start_deadline: StartDeadline = None,
-    open_endpoint: Annotated[
-        bool, typer.Option("--open", help="Let the endpoint be called without a token.")
-    ] = False,
+    open_endpoint: Annotated[bool, typer.Option("--open", help="Let the endpoint be called without a token.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check.")] = False,
     wait: Wait = True,
     timeout: Timeout = 1200.0,
@@ -235,9 +233,7 @@ def configure(
     cpus: Cpus = None,
     predict_timeout: PredictTimeout = None,
     start_deadline: StartDeadline = None,
-    needs_token: Annotated[
-        bool | None, typer.Option("--token/--open", help="Whether callers need a token.")
-    ] = None,
+    needs_token: Annotated[bool | None, typer.Option("--token/--open", help="Whether callers need a token.")] = None,
     tag: Tag = None,
     wait: Wait = True,
     timeout: Timeout = 1200.0,
@@ -357,9 +353,7 @@ def predict(
         seen = client.model(name, number, project=project)
     headers = {"Content-Type": content_type} | ({"Authorization": f"Bearer {token}"} if token else {})
     try:
-        response = httpx2.post(
-            f"{seen.url}/invocations", content=body, headers=headers, timeout=300, trust_env=False
-        )
+        response = httpx2.post(f"{seen.url}/invocations", content=body, headers=headers, timeout=300, trust_env=False)
     except httpx2.TransportError as error:
         fail(f"No answer from {seen.url}: {error}", code=ExitCode.UNREACHABLE)
     if response.status_code >= 400:

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from taxiway.client import Client
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
-Project = Annotated[
-    str | None, typer.Option("--project", "-p", help="Project; else TAXIWAY_PROJECT or the profile's.")
-]
+Project = Annotated[str | None, typer.Option("--project", "-p", help="Project; else TAXIWAY_PROJECT or the profile's.")]
 
 
 class ExitCode(IntEnum):

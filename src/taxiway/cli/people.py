@@ -14,9 +14,7 @@ user = typer.Typer(help="Users (administrators only).", no_args_is_help=True)
 project = typer.Typer(help="Projects and their members.", no_args_is_help=True)
 token = typer.Typer(help="API tokens: what programs show to the control API and to MLflow.", no_args_is_help=True)
 audit = typer.Typer(help="The audit log.", no_args_is_help=True)
-PasswordFile = Annotated[
-    Path | None, typer.Option("--password-file", help="File with the password; else asked for.")
-]
+PasswordFile = Annotated[Path | None, typer.Option("--password-file", help="File with the password; else asked for.")]
 
 
 def add_to(application: typer.Typer) -> None:
@@ -210,9 +208,7 @@ def revoke_token(token_id: str) -> None:
 
 
 @audit.command("list")
-def list_audit(
-    actor: str | None = None, action: str | None = None, limit: int = 50, as_json: AsJson = False
-) -> None:
+def list_audit(actor: str | None = None, action: str | None = None, limit: int = 50, as_json: AsJson = False) -> None:
     """List audit entries, newest first (administrators only)."""
     from taxiway.client import calls
 

@@ -113,15 +113,11 @@ def status(data_dir: DataDir = None, settings_file: SettingsFile = None, as_json
     engines = platform.engine_status(settings)
     answers = platform.gateway_answers(settings)
     if as_json:
-        print_json(
-            {"url": settings.public_url, "answers": answers, "engines": [asdict(engine) for engine in engines]}
-        )
+        print_json({"url": settings.public_url, "answers": answers, "engines": [asdict(engine) for engine in engines]})
     else:
         typer.echo(f"{settings.public_url}  {'answers' if answers else 'does not answer'}")
         for engine in engines:
-            typer.echo(
-                f"{engine.name:<8}  {engine.phase:<9}  restarts {engine.restarts}  {engine.message}".rstrip()
-            )
+            typer.echo(f"{engine.name:<8}  {engine.phase:<9}  restarts {engine.restarts}  {engine.message}".rstrip())
     if not answers or not all(engine.is_alive for engine in engines):
         raise typer.Exit(ExitCode.FAILED)
 

@@ -71,9 +71,7 @@ def experiments(project: str, *, limit: int, cursor: str | None) -> Call[Experim
     )
 
 
-def runs(
-    project: str, *, experiment: str | None, where: str | None, limit: int, cursor: str | None
-) -> Call[RunPage]:
+def runs(project: str, *, experiment: str | None, where: str | None, limit: int, cursor: str | None) -> Call[RunPage]:
     """Search runs with MLflow's filter language."""
     return Call(
         method="GET",
@@ -107,9 +105,7 @@ def preflight(project: str, run_id: str, wanted: ConversionIn) -> Call[Preflight
     )
 
 
-def convert(
-    project: str, run_id: str, wanted: ConversionIn, *, idempotency_key: str
-) -> Call[ModelVersionDetailOut]:
+def convert(project: str, run_id: str, wanted: ConversionIn, *, idempotency_key: str) -> Call[ModelVersionDetailOut]:
     """Convert a run's logged model."""
     return Call(
         method="POST",
@@ -202,6 +198,4 @@ def tokens(project: str, name: str, version: int) -> Call[AccessTokenList]:
 
 def revoke_token(project: str, name: str, version: int, token: str) -> Call[AccessTokenOut]:
     """Revoke an access token."""
-    return Call(
-        method="DELETE", path=_version(project, name, version, "access-tokens", token), answer=AccessTokenOut
-    )
+    return Call(method="DELETE", path=_version(project, name, version, "access-tokens", token), answer=AccessTokenOut)

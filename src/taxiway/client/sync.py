@@ -87,9 +87,7 @@ class Client:
             raise ValueError("Say which project: project=…, TAXIWAY_PROJECT or `taxiway login --project`.")
         return chosen
 
-    def experiments(
-        self, *, project: str | None = None, limit: int = 100, cursor: str | None = None
-    ) -> ExperimentPage:
+    def experiments(self, *, project: str | None = None, limit: int = 100, cursor: str | None = None) -> ExperimentPage:
         """List a project's experiments, newest first."""
         return self.send(calls.experiments(self._in(project), limit=limit, cursor=cursor))
 
@@ -103,9 +101,7 @@ class Client:
         cursor: str | None = None,
     ) -> RunPage:
         """Search runs; ``where`` is MLflow's filter language, ``experiment`` a name or an id."""
-        return self.send(
-            calls.runs(self._in(project), experiment=experiment, where=where, limit=limit, cursor=cursor)
-        )
+        return self.send(calls.runs(self._in(project), experiment=experiment, where=where, limit=limit, cursor=cursor))
 
     def run(self, run_id: str, *, project: str | None = None) -> RunOut:
         """Look at one run."""

@@ -1,0 +1,258 @@
+"""A pod's program: verify the snapshot, load the model, score its example, serve, drain on SIGTERM.
+
+``python -I <directory with this package> --config pod.json``. Phases and failures are told as JSON lines on the file
+descriptor in ``TAXIWAY_REPORT_FD``. Exit codes: 0 drained, 3 a failure that was reported, 4 a stuck prediction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from taxiway_scoring import manifest
+from taxiway_scoring.contract import Contract, ContractError, compile_signature
+
+FAILED_EXIT = 3
+STUCK_EXIT = 4
+STUCK_GRACE_SECONDS = 1.0
+log = logging.getLogger("taxiway")
+
+
+class Failed(Exception):
+    """The pod cannot serve; ``document`` is what is reported."""
+
+    def __init__(self, reason: str, message: str, hint: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.document = {"reason": reason, "message": message, "hint": hint, "retryable": retryable}
+
+
+class Reports:
+    """Tells the stub, where there is one."""
+
+    def __init__(self) -> None:
+        number = os.environ.pop("TAXIWAY_REPORT_FD", "")
+        self._fd = int(number) if number.isdigit() else None
+        if self._fd is not None:
+            os.set_inheritable(self._fd, False)
+
+    def send(self, document: dict[str, Any]) -> None:
+        """Write one line; a stub that is gone is no error."""
+        if self._fd is None:
+            return
+        try:
+            os.write(self._fd, json.dumps(document).encode() + b"\n")
+        except OSError:
+            self._fd = None
+
+    def phase(self, name: str, seconds: float, **detail: object) -> None:
+        """Tell that a phase is over and how long it took."""
+        self.send({"phase": name, "seconds": round(seconds, 6), "detail": detail})
+
+
+def read_config(argv: list[str] | None = None) -> dict[str, Any]:
+    """Read the pod's configuration."""
+    arguments = argparse.ArgumentParser(prog="taxiway-scoring", description="Serve one model.")
+    arguments.add_argument("--config", type=Path, required=True, help="pod.json")
+    config = json.loads(arguments.parse_args(argv).config.read_text())
+    if not isinstance(config, dict):
+        raise SystemExit("The configuration is not a JSON object.")
+    return config
+
+
+def set_threads(count: int) -> None:
+    """Bound the threads of the numeric libraries; must run before they are imported."""
+    for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM"):
+        os.environ.setdefault(f"{name}_NUM_THREADS", str(count))
+
+
+def verify(config: dict[str, Any]) -> Path:
+    """Check every file of the snapshot; return the directory of the model's files."""
+    snapshot = Path(config["snapshot"])
+    try:
+        manifest.verify(snapshot, config["manifest_digest"])
+    except manifest.ManifestError as error:
+        raise Failed(
+            "ArtifactDigestMismatch",
+            f"The model's files are not those that were copied: {error.message}",
+            "Convert the run again; find out who changed the snapshot.",
+        ) from error
+    return snapshot / "files"
+
+
+def read_model(files: Path) -> tuple[dict[str, Any], Contract]:
+    """Read ``MLmodel`` and compile the contract."""
+    import yaml
+
+    try:
+        metadata = yaml.safe_load((files / "MLmodel").read_text("utf-8"))
+        return metadata, compile_signature(metadata.get("signature") or {})
+    except (OSError, ValueError, AttributeError, yaml.YAMLError, ContractError) as error:
+        raise Failed("MalformedModel", f"MLmodel cannot be understood: {error}", "Log the model again.") from error
+
+
+def load(files: Path, contract: Contract) -> Any:
+    """Load the model; turns what went wrong into a reported failure."""
+    from taxiway_scoring.predictor import LoadFailed, load_predictor
+
+    try:
+        return load_predictor(files, contract)
+    except LoadFailed as error:
+        raise Failed(error.reason, error.message, error.hint, retryable=error.retryable) from error
+
+
+def score_example(app: Any, predictor: Any, example: bytes | None) -> float | None:
+    """Score the model's own input example; None where it has none."""
+    if example is None:
+        return None
+    from taxiway_scoring.payload import Refused
+
+    began = time.monotonic()
+    try:
+        app.score(predictor, example, "application/json")
+    except Refused as refusal:
+        raise Failed(
+            "ExampleFailed",
+            f"The model's own input example could not be scored: {refusal.message}",
+            "See the container log; log the model again with an example that it can predict.",
+        ) from refusal
+    return time.monotonic() - began
+
+
+async def serve(app: Any, config: dict[str, Any], reports: Reports) -> None:
+    """Listen until SIGTERM, then finish what is in flight within the drain time."""
+    from taxiway_scoring.server import ServerLimits, listen
+
+    limits = config.get("limits", {})
+    bounds = ServerLimits(
+        body_bytes=int(limits.get("body_bytes", 16 << 20)),
+        header_seconds=float(limits.get("header_seconds", 10)),
+        idle_seconds=float(limits.get("idle_seconds", 300)),
+    )
+    app.is_ready = True
+    server, connections = await listen(app, bounds, socket_path=config.get("socket"), port=config.get("port"))
+    if config.get("socket") is None:
+        log.info("listening on port %s", server.sockets[0].getsockname()[1])
+    reports.phase("ready", 0.0)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    app.is_ready = False
+    reports.phase("draining", 0.0, text=f"{connections.busy} requests in flight")
+    server.close()
+    connections.drain()
+    deadline = loop.time() + float(limits.get("drain_seconds", 30))
+    while connections.busy and loop.time() < deadline:
+        await asyncio.sleep(0.02)
+
+
+def run(config: dict[str, Any], reports: Reports) -> None:
+    """Go through the phases and serve."""
+    began = time.monotonic()
+    files = verify(config)
+    reports.phase("verified", time.monotonic() - began)
+
+    began = time.monotonic()
+    metadata, contract = read_model(files)
+    from taxiway_scoring.predictor import find_example
+
+    example = find_example(files, metadata)
+    predictor = load(files, contract)
+    load_seconds = time.monotonic() - began
+    reports.phase("loaded", load_seconds, text=f"MLflow {predictor.mlflow_version}")
+
+    from taxiway_scoring.app import Identity, Limits, ScoringApp
+
+    limits = config.get("limits", {})
+    app = ScoringApp(
+        identity=Identity(config["pod"], config["revision"], str(config["model"]), str(config["version"])),
+        contract=contract,
+        limits=Limits(
+            timeout_seconds=float(limits.get("timeout_seconds", 30)),
+            concurrency=int(limits.get("concurrency", 1)),
+            queue=int(limits.get("queue", 100)),
+            refuse_mismatch=config.get("on_output_mismatch") == "refuse",
+        ),
+        example=example,
+        on_stuck=lambda: _watch_stuck(app, reports),
+    )
+    app.telemetry.load_seconds = load_seconds
+    seconds = score_example(app, predictor, example)
+    app.telemetry.example_seconds = seconds or 0.0
+    text = "the model has no input example; nothing was scored" if seconds is None else f"{seconds * 1000:.0f} ms"
+    reports.phase("example", seconds or 0.0, text=text)
+    app.install(predictor)
+    gc.collect()
+    gc.freeze()
+    _run_loop(serve(app, config, reports))
+
+
+def _run_loop(main: Any) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+def _watch_stuck(app: Any, reports: Reports) -> None:
+    """End the process when a prediction that is over its deadline does not come back: a thread cannot be killed."""
+    thread = threading.Timer(STUCK_GRACE_SECONDS, _end_if_stuck, (app, reports, app.finished))
+    thread.daemon = True
+    thread.start()
+
+
+def _end_if_stuck(app: Any, reports: Reports, finished_then: int) -> None:
+    if app.finished > finished_then:
+        return
+    message = "A prediction went on after its deadline; the scoring server is started anew."
+    log.error(message)
+    reports.send(
+        {
+            "failed": {
+                "reason": "PredictionStuck",
+                "message": message,
+                "hint": "Raise the prediction's time limit, or find out what the model waits for.",
+                "retryable": True,
+            }
+        }
+    )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(STUCK_EXIT)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run a pod."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    config = read_config(argv)
+    set_threads(int(config.get("threads", 1)))
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    reports = Reports()
+    try:
+        run(config, reports)
+    except Failed as error:
+        log.error("%s", error)  # noqa: TRY400
+        reports.send({"failed": error.document})
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(FAILED_EXIT)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a model's own threads must not hold up the end
+
+
+if __name__ == "__main__":
+    main()
