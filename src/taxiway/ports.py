@@ -214,9 +214,7 @@ class EnvironmentBuilder(Protocol):
 class LogStore(Protocol):
     """Build, pod and platform logs; of the dead too, until a cap pushes them out."""
 
-    async def read(
-        self, name: LogName, *, after: int = 0, limit: int = 1000, contains: str | None = None
-    ) -> LogPage:
+    async def read(self, name: LogName, *, after: int = 0, limit: int = 1000, contains: str | None = None) -> LogPage:
         """Return lines with a greater sequence than ``after``, those that contain the text where one is given.
 
         An unknown log is empty and complete.

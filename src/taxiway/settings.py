@@ -39,9 +39,7 @@ class ServerSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
     port: Port = Field(8080, description="Port that the gateway listens on.")
-    metrics_port: int = Field(
-        0, ge=0, le=65535, description="Loopback port for Prometheus; 0: the port above plus 1."
-    )
+    metrics_port: int = Field(0, ge=0, le=65535, description="Loopback port for Prometheus; 0: the port above plus 1.")
     allowed_hosts: tuple[str, ...] = Field(
         ("localhost", "127.0.0.1", "[::1]"), description="Host names that the control API answers to."
     )

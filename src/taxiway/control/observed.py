@@ -20,9 +20,7 @@ log = structlog.get_logger()
 class Observed:
     """Looks at the runtime and the gateway twice a second and tells which revisions changed."""
 
-    def __init__(
-        self, runtime: Runtime, gateway: Gateway, *, every: timedelta = timedelta(milliseconds=250)
-    ) -> None:
+    def __init__(self, runtime: Runtime, gateway: Gateway, *, every: timedelta = timedelta(milliseconds=250)) -> None:
         self._runtime = runtime
         self._gateway = gateway
         self._every = every
@@ -63,9 +61,7 @@ class Observed:
         for pod in await self._runtime.observe():
             seen.setdefault(pod.revision, []).append(pod)
         pods = {key: tuple(sorted(value, key=lambda pod: pod.id)) for key, value in seen.items()}
-        changed = {
-            key for key in pods.keys() | self._pods.keys() if _gist(pods.get(key)) != _gist(self._pods.get(key))
-        }
+        changed = {key for key in pods.keys() | self._pods.keys() if _gist(pods.get(key)) != _gist(self._pods.get(key))}
         self._pods = pods
         self.has_looked = True
         return frozenset(changed), await self._look_at_gateway()

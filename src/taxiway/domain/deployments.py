@@ -93,9 +93,7 @@ class Deployment:
     changed_at: datetime
     observed_generation: int = 0
     verdict: Verdict = field(
-        default_factory=lambda: Verdict(
-            status=Status.QUEUED, reason="Queued", message="The deployment was asked for."
-        )
+        default_factory=lambda: Verdict(status=Status.QUEUED, reason="Queued", message="The deployment was asked for.")
     )
     conditions: tuple[Condition, ...] = ()
 

@@ -255,9 +255,7 @@ def _fatal(revision: Revision, pods: Sequence[PodObservation], now: datetime) ->
     """Say why the revision cannot become, or stay, good; None while there is hope."""
     for pod in pods:
         if pod.phase is PodPhase.FAILED:
-            return pod.failure or Failure(
-                reason="PodFailed", message="The pod failed.", hint="See its container log."
-            )
+            return pod.failure or Failure(reason="PodFailed", message="The pod failed.", hint="See its container log.")
         crashes = pod.restarts + (1 if pod.phase is PodPhase.UNREADY and pod.failure is not None else 0)
         if crashes >= CRASHES_BEFORE_FAILED and not _was_ever_steady(revision, now):
             cause = pod.failure or Failure(reason="Exited", message="", hint="See its container log.")
@@ -329,9 +327,7 @@ def _plan_retiring(view: RevisionView, now: datetime) -> RevisionPlan:
     may_stop = not view.is_routed or revision.retry_at is None or now >= revision.retry_at
     if not view.pods and (view.was_applied is False or may_stop):
         revision = replace(revision, state=RevisionState.RETIRED, retry_at=None)
-        return RevisionPlan(
-            actions=(*actions, Remove(grace=DRAIN_GRACE)), revision=revision, snapshot=view.snapshot
-        )
+        return RevisionPlan(actions=(*actions, Remove(grace=DRAIN_GRACE)), revision=revision, snapshot=view.snapshot)
     if may_stop:
         if any(pod.phase is not PodPhase.DRAINING for pod in view.pods):
             actions.append(Remove(grace=DRAIN_GRACE))
@@ -387,9 +383,7 @@ def _conditions(
     )
 
 
-def _condition(
-    name: str, truth: Truth, reason: str, message: str, was: Condition | None, now: datetime
-) -> Condition:
+def _condition(name: str, truth: Truth, reason: str, message: str, was: Condition | None, now: datetime) -> Condition:
     since = was.since if was is not None and was.truth is truth else now
     return Condition(name=name, truth=truth, reason=reason, message=message, since=since)
 

@@ -45,9 +45,7 @@ class FileLogStore:
         self._places = places
         self._dead_bytes = dead_bytes
 
-    async def read(
-        self, name: LogName, *, after: int = 0, limit: int = 1000, contains: str | None = None
-    ) -> LogPage:
+    async def read(self, name: LogName, *, after: int = 0, limit: int = 1000, contains: str | None = None) -> LogPage:
         """Return lines with a greater sequence than ``after``, those that contain the text where one is given.
 
         An unknown log is empty and complete. A page without lines that is not complete says: go on from

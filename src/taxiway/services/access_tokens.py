@@ -38,9 +38,7 @@ class AccessTokens:
                 field="/caller",
             )
         if not timedelta(minutes=1) <= life <= LONGEST_LIFE:
-            raise InvalidInput(
-                "A token lives for a minute to 366 days.", hint="Choose another life.", field="/days"
-            )
+            raise InvalidInput("A token lives for a minute to 366 days.", hint="Choose another life.", field="/days")
         now = self._now().replace(microsecond=0)
         async with self._database.write() as tx:
             deployment = await deployments.get_of_version(tx, name.project, name.model, name.version)

@@ -60,9 +60,7 @@ async def get(tx: Transaction, deployment: DeploymentId, key: AccessTokenId) -> 
 
 async def revoke(tx: Transaction, key: AccessTokenId, *, at: datetime) -> None:
     """Mark a token as revoked; the first time counts."""
-    await tx.execute(
-        update(T).where(T.c.id == key, T.c.revoked_at.is_(None)).values(revoked_at=to_microseconds(at))
-    )
+    await tx.execute(update(T).where(T.c.id == key, T.c.revoked_at.is_(None)).values(revoked_at=to_microseconds(at)))
 
 
 async def revoked(tx: Transaction, *, now: datetime) -> Sequence[AccessTokenId]:

@@ -117,9 +117,7 @@ async def want_retire(
     tx: Transaction, deployment: DeploymentId, *, below_number: int | None = None
 ) -> Sequence[RevisionId]:
     """Say that the deployment's revisions (those below a number) are to be retired; return those it changed."""
-    condition = (
-        (T.c.deployment == deployment) & (T.c.wanted == RevisionWanted.SERVE.value) & (T.c.state.not_in(ENDED))
-    )
+    condition = (T.c.deployment == deployment) & (T.c.wanted == RevisionWanted.SERVE.value) & (T.c.state.not_in(ENDED))
     if below_number is not None:
         condition &= T.c.number < below_number
     changed = [RevisionId(key) for key in (await tx.execute(select(T.c.id).where(condition))).scalars()]

@@ -24,6 +24,8 @@ from taxiway.stub.limits import Groups, pick_cpus
 
 Spec = dict[str, object]
 EXEC_FAILED = 126
+_PROCESSES_OF_OTHERS = 2048
+"""How many processes the user may start elsewhere before a watched child feels it."""
 _OWN_PIDNS = "/proc/self/ns/pid"
 
 
@@ -180,9 +182,7 @@ def _wait_for(program: int) -> tuple[int, int]:
             return os.WEXITSTATUS(wait_status), 0
 
 
-def _become_program(
-    spec: Spec, groups: Groups, kind: str, writers: dict[str, int], *, has_namespaces: bool
-) -> None:
+def _become_program(spec: Spec, groups: Groups, kind: str, writers: dict[str, int], *, has_namespaces: bool) -> None:
     """Set up the process and exec the program. Returns never, or raises."""
     os.setsid()
     _restore_signals()
@@ -223,6 +223,13 @@ def _limit_resources(spec: Spec, groups: Groups) -> None:
     files = int(limits["open_files"])
     files = files if hard == resource.RLIM_INFINITY else min(files, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    if groups.enforcement["processes"] == "watched" and os.geteuid() != 0:
+        # The kernel counts all of the user's processes here, so this only slows a fork bomb down until the stub
+        # sees it; root is not bound by it at all.
+        most = processes.count_of_user(os.geteuid()) + int(limits["processes"]) + _PROCESSES_OF_OTHERS
+        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     score = int(limits["oom_score"])
     if score:
         try:

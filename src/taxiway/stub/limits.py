@@ -167,9 +167,7 @@ def _open_unified(groups: Groups, own: str, group: str, limits: dict[str, object
     A group that holds processes cannot give controllers to groups below it, so it is often one level up.
     """
     wanted = [
-        name
-        for name, key in (("memory", "memory_bytes"), ("cpu", "cpus"), ("pids", "processes"))
-        if limits.get(key)
+        name for name, key in (("memory", "memory_bytes"), ("cpu", "cpus"), ("pids", "processes")) if limits.get(key)
     ]
     place: str | None = own
     while place is not None:

@@ -150,7 +150,11 @@ class LogWriter:
         self.sequence = max(int(names[-1][:20]) - 1, 0)
         tail = os.pread(self._fd, 4 * LINE_BYTES * 4, max(0, self._size - 4 * LINE_BYTES * 4))
         if tail and not tail.endswith(b"\n"):
-            self._size += os.write(self._fd, b"\n")
+            try:
+                self._close_torn_line()
+            except OSError:
+                # No room even for this; the reader leaves out what it cannot parse.
+                self._size = os.fstat(self._fd).st_size
         for line in reversed(tail.split(b"\n")):
             number = line.split(b" ", 1)[0]
             if number.isdigit() and line.count(b" ") >= 3:

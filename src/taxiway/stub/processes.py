@@ -139,6 +139,18 @@ def cpu_seconds(pids: list[int]) -> float:
     return ticks / _TICK
 
 
+def count_of_user(uid: int) -> int:
+    """Return how many processes and threads a user has."""
+    total = 0
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        try:
+            if name.isdigit() and os.stat(f"/proc/{name}").st_uid == uid:  # noqa: PTH116
+                total += len(os.listdir(f"/proc/{name}/task"))  # noqa: PTH208
+        except OSError:
+            continue
+    return total
+
+
 def _resident(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123

@@ -18,7 +18,7 @@ from taxiway.stub.record import Record
 from taxiway.stub.supervisor import Supervisor
 
 _LOCK_TRIES = 60
-_CODES = {"usage": 64, "locked": 75, "spec": 65}
+_CODES = {"usage": 64, "locked": 75, "spec": 65, "disk": 73}
 
 
 def main(argv: list[str]) -> int:
@@ -39,12 +39,11 @@ def main(argv: list[str]) -> int:
     if os.fork() != 0:
         os.close(writer)
         # One byte when the first status is written; the end of the pipe when the stub died before that.
-        return 0 if os.read(reader, 1) == b"1" else _refuse("spec", "the stub ended while it started")
+        return 0 if os.read(reader, 1) == b"1" else _CODES["spec"]
     os.close(reader)
     # In a session of its own; the starter goes, so nobody but init is its parent.
     os.setsid()
-    _run(directory, spec, lock, writer)
-    return 0
+    return _run(directory, spec, lock, writer)
 
 
 def _take_lock(path: str) -> int | None:
@@ -57,7 +56,7 @@ def _take_lock(path: str) -> int | None:
     return None
 
 
-def _run(directory: str, spec: dict[str, object], lock: int, ready_fd: int) -> None:
+def _run(directory: str, spec: dict[str, object], lock: int, ready_fd: int) -> int:
     limits = spec["limits"]
     assert isinstance(limits, dict)  # noqa: S101
     if spec["descendants"] == "die":
@@ -71,14 +70,17 @@ def _run(directory: str, spec: dict[str, object], lock: int, ready_fd: int) -> N
     assert isinstance(caps, dict)  # noqa: S101
     log = LogWriter(f"{directory}/log", file_bytes=caps["file_bytes"], files=caps["files"])
     supervisor = Supervisor(spec, record, log, groups, close_in_child=[lock])
-    record.write()
-    os.write(ready_fd, b"1")
-    os.close(ready_fd)
     try:
+        # A stub that cannot say that it is there could not be found nor stopped again.
+        if not record.write():
+            return _refuse("disk", "status.json cannot be written; the disk may be full")
+        os.write(ready_fd, b"1")
+        os.close(ready_fd)
         supervisor.run()
     finally:
         groups.close()
         log.close()
+    return 0
 
 
 def _refuse(kind: str, words: str) -> int:

@@ -55,8 +55,8 @@ class Record:
         exits.append(item)
         del exits[:-HISTORY]
 
-    def write(self) -> None:
-        """Replace the file. Readers see the old or the new one, never a part."""
+    def write(self) -> bool:
+        """Replace the file; False when that failed. Readers see the old or the new one, never a part."""
         self.data["written_at"] = time.time()
         temporary = f"{self._path}.new"
         try:
@@ -72,6 +72,7 @@ class Record:
             self._was_written = False
         else:
             self._was_written = True
+        return self._was_written
 
     def write_again(self) -> None:
         """Write if the last attempt failed."""

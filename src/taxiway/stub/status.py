@@ -125,8 +125,7 @@ def read_status(data: Mapping[str, Any], *, is_alive: bool) -> ChildStatus:
         child_pid=child.get("pid"),
         child_started_at=_time(child["started_at"]) if child else None,
         reports=tuple(
-            Report(phase=r["phase"], seconds=float(r["seconds"]), detail=r.get("detail") or {})
-            for r in data["reports"]
+            Report(phase=r["phase"], seconds=float(r["seconds"]), detail=r.get("detail") or {}) for r in data["reports"]
         ),
         trouble=_trouble(data["trouble"]) if data["trouble"] else None,
         restarts=int(data["restarts"]),

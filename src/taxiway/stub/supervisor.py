@@ -148,9 +148,7 @@ class Supervisor:
         self._measure_at = self._now + _WATCH_SECONDS
         launched = launch(self._spec, self._groups, close_in_child=self._close_in_child)
         self._child = Incarnation(launched, self._groups, self._log, now=self._now, wall=time.time())
-        self._record.data.update(
-            phase="starting", child=None, reports=[], restart_at=None, isolation=self._isolation()
-        )
+        self._record.data.update(phase="starting", child=None, reports=[], restart_at=None, isolation=self._isolation())
         self._record.write()
 
     def _begin_stop(self) -> None:
@@ -332,9 +330,7 @@ class Supervisor:
 
     def _on_good_check(self, child: Incarnation) -> None:
         self._checks_failed = 0
-        if self._record.data["phase"] == "unready" or (
-            child.ready_at is None and self._spec["ready_when"] == "probed"
-        ):
+        if self._record.data["phase"] == "unready" or (child.ready_at is None and self._spec["ready_when"] == "probed"):
             self._become_ready(child)
 
     def _on_bad_check(self, child: Incarnation, probe: dict[str, object]) -> None:

@@ -272,8 +272,7 @@ def observe_pod(pod: PodSeen) -> PodObservation:
         created_at=pod.created_at,
         started_at=status.child_started_at,
         phases=tuple(
-            ReportedPhase(name=report.phase, seconds=report.seconds, detail=report.detail)
-            for report in status.reports
+            ReportedPhase(name=report.phase, seconds=report.seconds, detail=report.detail) for report in status.reports
         ),
         restarts=status.restarts,
         restart_at=status.restart_at,
