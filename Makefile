@@ -10,6 +10,7 @@ PYTHON ?= python3
 HERE := $(CURDIR)
 UV := $(HERE)/.make/uv/bin/uv
 BIN := $(HERE)/.venv/bin
+UV_WANTED := uv>=0.13,<0.14
 READY := .make/ready
 PYTEST := $(BIN)/python -m pytest
 SOURCES := src scoring tests examples docs benchmarks
@@ -71,14 +72,20 @@ clean:  ## Remove everything that was made in this checkout, the demo's data inc
 	@rm -rf .venv .make .taxiway dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find src scoring tests examples docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# uv comes into a virtual environment of ours: Debian's Python refuses installs outside of one. Debian keeps what
+# brings pip into a new one (ensurepip) in a package of its own; without it the host's pip does it.
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo 'Taxiway needs Python 3.11 or newer; $(PYTHON) is older. Say which: make PYTHON=python3.12 …' >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
-	  || { echo 'This Python cannot make virtual environments. On Debian: apt-get install python3-venv' >&2; exit 1; }
-	@mkdir -p .make
-	@$(PYTHON) -m venv .make/uv
-	@.make/uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.13,<0.14'
+	@mkdir -p .make && rm -rf .make/uv
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	  $(PYTHON) -m venv .make/uv && .make/uv/bin/pip install --quiet --disable-pip-version-check '$(UV_WANTED)'; \
+	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	  $(PYTHON) -m venv --without-pip .make/uv \
+	  && $(PYTHON) -m pip --python .make/uv/bin/python install --quiet --disable-pip-version-check '$(UV_WANTED)'; \
+	else \
+	  echo 'This Python has neither pip nor ensurepip. On Debian: apt-get install python3-venv' >&2; exit 1; \
+	fi
 
 # With pip on a mirror (pip config: index-url), the same locked versions and hashes come from the mirror.
 $(READY): $(UV) pyproject.toml scoring/pyproject.toml uv.lock

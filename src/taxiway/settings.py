@@ -191,8 +191,13 @@ def read_settings(file: Path | None = None, **overrides: Any) -> Settings:
         raise InvalidInput(f"{chosen} is not valid TOML.", hint=str(error)) from None
 
 
-OTHER_VARIABLES = frozenset({"TAXIWAY_URL", "TAXIWAY_TOKEN", "TAXIWAY_PROJECT", "TAXIWAY_PROFILE"})
-"""Variables that the client reads; they are no settings."""
+OTHER_VARIABLES = frozenset(
+    {
+        "TAXIWAY_URL", "TAXIWAY_TOKEN", "TAXIWAY_PROJECT", "TAXIWAY_PROFILE", "TAXIWAY_ACCESS_TOKEN",
+        "TAXIWAY_FAILPOINTS", "TAXIWAY_TESTING",
+    }
+)  # fmt: skip
+"""Variables that the client or the fault tests read; they are no settings."""
 
 
 def _refuse_unknown_variables(variables: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 from packaging.version import Version
 
 from taxiway.settings import Settings
-from taxiway.stub import levels, limits
+from taxiway.stub import levels
 
 RESERVE_BYTES = 256 << 20
 FLOORS = {
@@ -114,8 +114,22 @@ def _isolation(settings: Settings) -> Iterator[Finding]:
 
 
 def _limits(_settings: Settings) -> Iterator[Finding]:
-    for what, where in (("memory limits", limits.memory_enforcement()), ("CPU limits", limits.cpu_enforcement())):
-        yield Finding(what=what, verdict="good" if "cgroup" in where else "note", message=where)
+    kept_by = levels.survey_limits()
+    for what, name in (("memory limits", "memory"), ("CPU limits", "cpus")):
+        yield Finding(
+            what=what,
+            verdict="good" if kept_by[name].startswith("cgroup") else "note",
+            message=_ENFORCEMENT[kept_by[name]],
+        )
+
+
+_ENFORCEMENT = {
+    "cgroup2": "enforced by the kernel (cgroup v2)",
+    "cgroup1": "enforced by the kernel (cgroup v1)",
+    "watched": "watched: a pod over its limit is killed within a second",
+    "affinity": "not enforced: a pod gets whole CPUs and as many threads",
+    "none": "not enforced",
+}
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from taxiway.domain.errors import IsolationUnavailable
-from taxiway.stub import kernel, seccomp
+from taxiway.stub import kernel, limits, seccomp
 from taxiway.stub.spec import Level
 
 _TRIAL_SECONDS = 10.0
@@ -59,6 +59,20 @@ def choose_level(demanded: Level | None, missing: Mapping[Level, str | None]) ->
 def survey() -> dict[Level, str | None]:
     """Return for each level what this host lacks for it."""
     return {level: missing_for(level) for level in _STRENGTH}
+
+
+def survey_limits() -> dict[str, str]:
+    """Return by what ``memory``, ``cpus`` and ``processes`` of a pod are bounded here, from a trial.
+
+    ``cgroup2`` and ``cgroup1`` are the kernel's; ``watched`` means that the stub measures and kills, ``affinity``
+    that whole CPUs are assigned and not enforced further.
+    """
+    asked: dict[str, object] = {"memory_bytes": 1 << 28, "cpus": 1.0, "processes": 64, "use_cgroups": True}
+    groups = limits.open_limits(asked, f"taxiway-trial-{os.getpid()}")
+    try:
+        return dict(groups.enforcement)
+    finally:
+        groups.close()
 
 
 def interpreter_paths(python: Path) -> tuple[Path, ...]:
