@@ -164,20 +164,24 @@ class SnapshotStore(Protocol):
     async def begin(self, key: ModelVersionId, fetch: Fetch) -> None:
         """Begin a copy and seal it when it is whole: digest, read-only, durable, moved into place at once.
 
-        While a copy of that key runs: no effect. After one that failed: begins anew.
+        While a copy of that key runs, or is done and in place: no effect. After one that failed: begins anew.
         """
 
     async def observe(self, key: ModelVersionId) -> CopyProgress | None:
         """Tell how the copy stands; None when this process began none (it did not outlive a restart)."""
 
     async def cancel(self, key: ModelVersionId) -> None:
-        """Stop the copy and remove what it left. None running: no error."""
+        """Stop the copy, remove what it left, and forget it; files in place stay. None running: no error."""
 
     async def verify(self, digest: SnapshotId) -> None:
         """Compare every file with the manifest. Raises ArtifactDigestMismatch, which names the file."""
 
     async def drop(self, digest: SnapshotId) -> None:
-        """Delete a copy. An unknown one is already gone: no error."""
+        """Delete a copy. An unknown one is already gone: no error.
+
+        One in which a copy that was begun, and not cancelled, ended here stays too: another model version came to
+        share it a moment ago.
+        """
 
     async def stored(self) -> Sequence[SnapshotId]:
         """List the copies on disk, wanted or not."""

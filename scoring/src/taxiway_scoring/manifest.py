@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,19 +71,23 @@ def _walk(root: Path, below: str = "") -> list[str]:
     return found
 
 
-def digest_file(path: Path) -> tuple[int, str]:
+def digest_file(path: Path, on_bytes: Callable[[int], None] = lambda _count: None) -> tuple[int, str]:
     """Return size and SHA-256 (hex) of a regular file; symbolic links are not followed."""
     digest, size = hashlib.sha256(), 0
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     with os.fdopen(descriptor, "rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):
+            on_bytes(len(chunk))
             size += len(chunk)
             digest.update(chunk)
     return size, digest.hexdigest()
 
 
-def build(files: Path) -> tuple[FileEntry, ...]:
-    """Digest every file below a directory. Raises ManifestError for what a snapshot cannot hold."""
+def build(files: Path, on_bytes: Callable[[int], None] = lambda _count: None) -> tuple[FileEntry, ...]:
+    """Digest every file below a directory. Raises ManifestError for what a snapshot cannot hold.
+
+    ``on_bytes`` is told of every piece that is read; what it raises stops the work.
+    """
     entries, seen = [], dict[str, str]()
     for path in _walk(files):
         check_path(path)
@@ -90,7 +95,7 @@ def build(files: Path) -> tuple[FileEntry, ...]:
         if folded in seen:
             raise ManifestError(f"{seen[folded]} and {path} differ only in letter case or composition.", path)
         seen[folded] = path
-        size, sha256 = digest_file(files / path)
+        size, sha256 = digest_file(files / path, on_bytes)
         entries.append(FileEntry(path, size, sha256))
     return tuple(sorted(entries, key=lambda entry: entry.path))
 
@@ -131,18 +136,27 @@ def verify(snapshot: Path, expected: str) -> tuple[FileEntry, ...]:
 
     Raises ManifestError, which names the first file that is missing, added or changed.
     """
+    for name, is_right in (("manifest.json", stat.S_ISREG), ("files", stat.S_ISDIR)):
+        try:
+            mode = (snapshot / name).lstat().st_mode
+        except OSError as error:
+            raise ManifestError(f"{name} is missing.", name) from error
+        if not is_right(mode):
+            raise ManifestError(f"{name} was replaced by something else.", name)
     try:
         data = (snapshot / "manifest.json").read_bytes()
     except OSError as error:
-        raise ManifestError(f"manifest.json cannot be read: {error.strerror or 'missing'}.", "manifest.json") from error
+        raise ManifestError(f"manifest.json cannot be read: {error.strerror}.", "manifest.json") from error
     if digest(data) != expected:
         raise ManifestError("manifest.json was changed.", "manifest.json")
     entries = load(data)
     root = snapshot / "files"
     try:
         present = set(_walk(root))
+        for name in sorted({path.name for path in snapshot.iterdir()} - {"files", "manifest.json"}):
+            raise ManifestError(f"{name} was added.", name)
     except OSError as error:
-        raise ManifestError(f"files/ cannot be read: {error.strerror}.", "files") from error
+        raise ManifestError(f"files cannot be read: {error.strerror}.", "files") from error
     for entry in entries:
         if entry.path not in present:
             raise ManifestError(f"{entry.path} is missing.", entry.path)

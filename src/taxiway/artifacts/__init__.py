@@ -1,0 +1,1 @@
+"""Where artifact snapshots lie. Behind the port SnapshotStore."""
