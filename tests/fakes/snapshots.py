@@ -1,0 +1,120 @@
+"""SnapshotStore in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from pathlib import Path
+
+from taxiway.domain.conditions import Failure
+from taxiway.domain.errors import (
+    ArtifactDigestMismatch,
+    OutOfDisk,
+    TaxiwayError,
+)
+from taxiway.domain.ids import (
+    ModelVersionId,
+    SnapshotId,
+)
+from taxiway.domain.snapshots import CopyProgress, CopyState
+from taxiway.ports import Fetch
+from tests.fakes.clock import FakeClock
+
+
+class CopyFate(Enum):
+    """What becomes of copies."""
+
+    WELL = auto()
+    COPY_FAILS = auto()
+    COPY_HANGS = auto()
+    BEGIN_FAILS = auto()
+    """``begin`` itself raises: the disk is full."""
+
+
+@dataclass(kw_only=True)
+class _Copy:
+    ends_at: float
+    fetch: Fetch | None
+    progress: CopyProgress
+
+
+class FakeSnapshotStore:
+    """Copies end when they are looked at after their time. Digests are of the files' names and contents."""
+
+    def __init__(self, clock: FakeClock, *, seconds: float = 0.5) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self.fate = CopyFate.WELL
+        self.contents: dict[SnapshotId, dict[str, bytes]] = {}
+        self.tampered: dict[SnapshotId, str] = {}
+        """The file that ``verify`` will name."""
+        self.begun = 0
+        self._copies: dict[ModelVersionId, _Copy] = {}
+
+    async def begin(self, key: ModelVersionId, fetch: Fetch) -> None:
+        if self.fate is CopyFate.BEGIN_FAILS:
+            raise OutOfDisk("2 GB are needed and 1 GB is free.", hint="Free some room.")
+        known = self._copies.get(key)
+        if known is not None:
+            state, digest = known.progress.state, known.progress.digest
+            if state is CopyState.RUNNING or (state is CopyState.DONE and digest in self.contents):
+                return
+        self.begun += 1
+        progress = CopyProgress(state=CopyState.RUNNING, bytes_done=0, bytes_total=None)
+        self._copies[key] = _Copy(ends_at=self._clock.elapsed() + self._seconds, fetch=fetch, progress=progress)
+
+    async def observe(self, key: ModelVersionId) -> CopyProgress | None:
+        copy = self._copies.get(key)
+        if copy is None:
+            return None
+        if copy.fetch is not None and self._clock.elapsed() >= copy.ends_at and self.fate is not CopyFate.COPY_HANGS:
+            fetch, copy.fetch = copy.fetch, None
+            copy.progress = await self._seal(copy.progress, fetch)
+        return copy.progress
+
+    async def _seal(self, running: CopyProgress, fetch: Fetch) -> CopyProgress:
+        if self.fate is CopyFate.COPY_FAILS:
+            failure = Failure(reason="OutOfDisk", message="The disk is full.", hint="Free some room.")
+            return replace(running, state=CopyState.FAILED, failure=failure)
+        directory = Path(tempfile.mkdtemp(prefix="tw-copy-"))
+        try:
+            await fetch(directory, lambda _done, _total: None)
+            files = {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
+        except TaxiwayError as error:
+            failure = Failure(reason=error.reason, message=error.message, hint=error.hint or "")
+            return replace(running, state=CopyState.FAILED, failure=failure)
+        finally:
+            shutil.rmtree(directory)
+        size = sum(len(content) for content in files.values())
+        digest = SnapshotId(hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest())
+        self.contents[digest] = files
+        return CopyProgress(
+            state=CopyState.DONE, bytes_done=size, bytes_total=size, digest=digest, file_count=len(files)
+        )
+
+    async def cancel(self, key: ModelVersionId) -> None:
+        self._copies.pop(key, None)
+
+    async def verify(self, digest: SnapshotId) -> None:
+        if digest not in self.contents:
+            raise ArtifactDigestMismatch("The snapshot is not there.", hint="Convert the run again.")
+        if digest in self.tampered:
+            raise ArtifactDigestMismatch(f"The file '{self.tampered[digest]}' was changed.", hint="Convert it again.")
+
+    async def drop(self, digest: SnapshotId) -> None:
+        if not any(copy.progress.digest == digest for copy in self._copies.values()):
+            self.contents.pop(digest, None)
+
+    async def stored(self) -> Sequence[SnapshotId]:
+        return sorted(self.contents)
+
+    def locate(self, digest: SnapshotId) -> Path:
+        return Path("/snapshots") / digest
+
+    def control_plane_died(self) -> None:
+        """Copies die with the process that made them; what is sealed stays."""
+        self._copies.clear()
