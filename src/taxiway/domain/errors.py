@@ -56,6 +56,12 @@ class Conflict(TaxiwayError):
     reason = "Conflict"
 
 
+class GenerationMismatch(TaxiwayError):
+    """The object was changed since the asker looked; the generation that was named is not the present one."""
+
+    reason = "GenerationMismatch"
+
+
 class TooManyRequests(TaxiwayError):
     """A rate limit was reached; ``retry_after_seconds`` says when to come back."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from taxiway.domain.conversions import check_tags
 from taxiway.domain.deployments import Deployment, DeploymentWanted
 from taxiway.domain.environments import EnvironmentRequest
-from taxiway.domain.errors import Conflict
+from taxiway.domain.errors import Conflict, GenerationMismatch
 from taxiway.domain.events import Event, SubjectKind
 from taxiway.domain.ids import DeploymentId, ModelName, ProjectName, RevisionId
 from taxiway.domain.models import ModelVersion
@@ -103,11 +103,20 @@ class Deployments:
         options: ScoringOptions | None = None,
         needs_token: bool | None = None,
         tags: Mapping[str, str] | None = None,
+        if_generation: int | None = None,
     ) -> Deployment:
-        """Change what is given. A change that pods feel makes a new revision, which comes up beside the old one."""
+        """Change what is given. A change that pods feel makes a new revision, which comes up beside the old one.
+
+        With ``if_generation`` it raises GenerationMismatch when the deployment is of another generation.
+        """
         async with self._database.write() as tx:
             before = await deployments.get_of_version(tx, name.project, name.model, name.version)
             _refuse_deleted(before)
+            if if_generation is not None and before.generation != if_generation:
+                raise GenerationMismatch(
+                    f"The deployment is of generation {before.generation}, not {if_generation}.",
+                    hint="Look at it again and repeat the change if it still fits.",
+                )
             if tags is not None:
                 version = await models.get_version(tx, name.project, name.model, name.version)
                 await models.set_tags(tx, version.id, check_tags(tags))

@@ -1,0 +1,65 @@
+"""What the routes need of the world, handed over by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from taxiway.api.limits import Slots
+from taxiway.domain.ids import RevisionId
+from taxiway.domain.platform import PlatformFacts
+from taxiway.domain.pods import PodObservation
+from taxiway.domain.resources import Resources
+from taxiway.domain.revisions import ScoringOptions
+from taxiway.ports import LogStore
+from taxiway.services.access_tokens import AccessTokens
+from taxiway.services.api_tokens import ApiTokens
+from taxiway.services.audit import AuditLog
+from taxiway.services.conversions import Conversions
+from taxiway.services.deployments import Deployments
+from taxiway.services.events import Events
+from taxiway.services.projects import Projects
+from taxiway.services.runs import Runs
+from taxiway.services.sessions import Sessions
+from taxiway.services.users import Users
+
+STREAMS_PER_USER = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiServices:
+    """Services and views. ``pods_of`` tells a revision's pods as last seen."""
+
+    users: Users
+    sessions: Sessions
+    api_tokens: ApiTokens
+    projects: Projects
+    audit: AuditLog
+    events: Events
+    runs: Runs
+    conversions: Conversions
+    deployments: Deployments
+    access_tokens: AccessTokens
+    logs: LogStore
+    pods_of: Callable[[RevisionId], Sequence[PodObservation]]
+    platform: Callable[[], Awaitable[PlatformFacts]]
+    public_url: str
+    default_resources: Resources
+    default_options: ScoringOptions
+
+
+def _services(request: Request) -> ApiServices:
+    services: ApiServices = request.app.state.services
+    return services
+
+
+def _streams(request: Request) -> Slots:
+    streams: Slots = request.app.state.streams
+    return streams
+
+
+Services = Annotated[ApiServices, Depends(_services)]
+Streams = Annotated[Slots, Depends(_streams)]
