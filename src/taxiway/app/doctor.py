@@ -25,7 +25,7 @@ FLOORS = {
     "starlette": ("1.3.0", "earlier ones have known holes (CVE-2026-48710)"),
     "pydantic-settings": ("2.14.2", "earlier ones have a known hole (GHSA-4xgf-cpjx-pc3j)"),
 }
-"""Versions below which a package must not be used. A table of our own, since an audit tool is silent without its data."""
+"""Versions below which a package must not be used. Our own table: an audit tool is silent without its data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
