@@ -9,11 +9,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from taxiway.domain.errors import InvalidInput
+from taxiway.domain.events import CONTROL
 from taxiway.domain.ids import ApiTokenId, ProjectName, SessionId, UserId
+
+USER_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,79}\Z")
+RESERVED_USERS = frozenset({"anonymous"})
+"""The audit log's name for whoever did not sign in."""
+SHORTEST_PASSWORD = 8
+LONGEST_PASSWORD = 1024
 
 
 class Role(StrEnum):
@@ -100,7 +109,8 @@ class Principal:
     """Who asks: a user, by a session or an API token, and what that lets it do.
 
     ``projects`` are those that the user is a member of. A token may be narrower than its owner: ``scopes`` (None:
-    all that the owner may) and ``home`` (the project that its MLflow calls are for where none is named).
+    all that the owner may) and ``home`` (the project that its MLflow calls are for where none is named). Who must
+    change the password has only the own account until then.
     """
 
     user: UserId
@@ -112,6 +122,7 @@ class Principal:
     session: SessionId | None = None
     scopes: frozenset[Permission] | None = None
     home: ProjectName | None = None
+    must_change_password: bool = False
 
     @property
     def is_administrator(self) -> bool:
@@ -126,6 +137,8 @@ class Principal:
         """
         if permission is Permission.PUBLIC:
             return True
+        if self.must_change_password and permission is not Permission.ACCOUNT:
+            return False
         if self.scopes is not None and permission not in self.scopes:
             return False
         if permission not in ROLE_PERMISSIONS[self.role]:
@@ -146,6 +159,14 @@ class Asking:
     principal: Principal
     source: str = ""
     request_id: str = ""
+
+
+ANONYMOUS = Principal(
+    user=UserId(""), name="anonymous", role=Role.DATA_SCIENTIST, projects=frozenset(), method=AuthMethod.NONE
+)
+"""Whoever did not sign in; for what the audit log says of refusals."""
+ITSELF = Principal(user=UserId(""), name=CONTROL, role=Role.ADMINISTRATOR, projects=frozenset(), method=AuthMethod.NONE)
+"""The control plane, where it does something that nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,3 +195,29 @@ class ApiToken:
     expires_at: datetime | None
     used_at: datetime | None
     revoked_at: datetime | None = field(default=None)
+
+
+def check_user_name(value: str, *, field: str = "/name") -> str:
+    """Return the value as a user's name, or raise InvalidInput."""
+    if USER_NAME.match(value) is None:
+        raise InvalidInput(
+            "A user's name is 1 to 80 of a-z, 0-9, '.', '_', '@' and '-', beginning with a letter or digit.",
+            hint="Choose a name like 'ada' or 'ada@example.org'.",
+            field=field,
+        )
+    if value in RESERVED_USERS:
+        raise InvalidInput(f"'{value}' is reserved and cannot be a user's name.", hint="Choose another.", field=field)
+    return value
+
+
+def check_password(value: str, *, name: str, field: str = "/password") -> str:
+    """Return the value as a password for this user, or raise InvalidInput, which never says the value."""
+    if not SHORTEST_PASSWORD <= len(value) <= LONGEST_PASSWORD:
+        raise InvalidInput(
+            f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.",
+            hint="Several words that do not belong together make a good one.",
+            field=field,
+        )
+    if value.casefold() == name.casefold():
+        raise InvalidInput("A password is not the user's name.", hint="Choose another password.", field=field)
+    return value

@@ -89,7 +89,7 @@ api_tokens = Table(
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("name", String(80), nullable=False),
     Column("project", ForeignKey("projects.name", ondelete="SET NULL")),
-    Column("scopes", Document, nullable=False),
+    Column("scopes", Document),
     Column("created_at", Microseconds, nullable=False),
     Column("expires_at", Microseconds),
     Column("used_at", Microseconds),
@@ -101,7 +101,7 @@ login_attempts = Table(
     "login_attempts",
     metadata,
     Column("id", Sequence, primary_key=True, autoincrement=True),
-    Column("account", String(80), nullable=False),
+    Column("account", String(64), nullable=False),
     Column("source", String(80), nullable=False),
     Column("at", Microseconds, nullable=False),
     Index(None, "account", "at"),
@@ -275,4 +275,13 @@ audit_entries = Table(
     Index(None, "at"),
     Index(None, "actor"),
     Index(None, "project"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("holder", String(200), nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("expires_at", Microseconds, nullable=False),
 )

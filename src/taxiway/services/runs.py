@@ -1,0 +1,89 @@
+"""Experiments, runs and what they logged, as screens and clients ask for them. Thin over MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from taxiway.domain.errors import NotFound
+from taxiway.domain.ids import ExperimentId, ProjectName, RunId
+from taxiway.domain.models import LoggedModel, ModelVersion
+from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Page, Run
+from taxiway.ports import ModelRegistry, Tracking
+from taxiway.store import models
+from taxiway.store.database import Database
+
+PAGE = 100
+
+
+class Runs:
+    """Reads MLflow. All raise as the ports Tracking and ModelRegistry do."""
+
+    def __init__(self, *, database: Database, tracking: Tracking, registry: ModelRegistry) -> None:
+        self._database = database
+        self._tracking = tracking
+        self._registry = registry
+
+    async def experiments(
+        self, project: ProjectName, *, name_contains: str | None, limit: int, cursor: str | None
+    ) -> Page[Experiment]:
+        """List a project's experiments, newest first."""
+        return await self._tracking.experiments(project, name_contains=name_contains, limit=limit, cursor=cursor)
+
+    async def runs(
+        self,
+        project: ProjectName,
+        *,
+        experiments: Sequence[str],
+        where: str,
+        order_by: Sequence[str],
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Run]:
+        """Search runs of these experiments (names or ids; none: all of the project's). Raises NotFound for one."""
+        chosen = [await self._experiment(project, text) for text in experiments]
+        return await self._tracking.runs(
+            project, experiments=chosen, where=where, order_by=order_by, limit=limit, cursor=cursor
+        )
+
+    async def _experiment(self, project: ProjectName, text: str) -> ExperimentId:
+        """Return the id of the experiment with this name, or else with this id."""
+        cursor: str | None = None
+        while True:
+            page = await self._tracking.experiments(project, name_contains=text, limit=PAGE, cursor=cursor)
+            for experiment in page.items:
+                if experiment.name == text:
+                    return experiment.id
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        if text.isascii() and text.isdigit():
+            return ExperimentId(text)
+        raise NotFound(
+            f"Project {project} has no experiment of this name.", hint="List them with `taxiway experiment list`."
+        )
+
+    async def run(self, project: ProjectName, run: RunId) -> Run:
+        """Return one run."""
+        return await self._tracking.run(project, run)
+
+    async def metric_history(
+        self, project: ProjectName, run: RunId, metric: str, *, limit: int, cursor: str | None
+    ) -> Page[MetricPoint]:
+        """Return the logged values of a metric in order of step."""
+        return await self._tracking.metric_history(project, run, metric, limit=limit, cursor=cursor)
+
+    async def artifacts(self, project: ProjectName, run: RunId, path: str) -> Sequence[Artifact]:
+        """List one folder of a run's artifacts; '' is the root."""
+        return await self._tracking.artifacts(project, run, path)
+
+    def read_artifact(self, project: ProjectName, run: RunId, path: str) -> AsyncIterator[bytes]:
+        """Stream one file of a run's artifacts."""
+        return self._tracking.read_artifact(project, run, path)
+
+    async def logged_models(
+        self, project: ProjectName, run: RunId
+    ) -> tuple[Sequence[LoggedModel], Sequence[ModelVersion]]:
+        """List the models that a run logged, and the model versions that were made of the run."""
+        logged = await self._registry.logged_in(project, run)
+        async with self._database.read() as tx:
+            return logged, await models.versions_of_run(tx, project, run)

@@ -1,0 +1,116 @@
+"""Users ↔ rows. Password hashes never leave with a user: they have functions of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, delete, func, select, update
+
+from taxiway.domain.errors import NotFound
+from taxiway.domain.ids import UserId
+from taxiway.domain.people import Role, User
+from taxiway.store import schema
+from taxiway.store.database import Transaction
+from taxiway.store.times import from_microseconds, to_microseconds
+from taxiway.store.waiting import insert_if_new
+
+T = schema.users
+ENABLED_ADMINISTRATOR = (T.c.role == Role.ADMINISTRATOR.value) & T.c.is_disabled.is_(False)
+
+
+def from_row(row: Row[Any]) -> User:
+    """Return the user of a row that has the columns of the table."""
+    return User(
+        id=UserId(row.id),
+        name=row.name,
+        role=Role(row.role),
+        is_disabled=row.is_disabled,
+        must_change_password=row.must_change_password,
+        created_at=from_microseconds(row.created_at),
+    )
+
+
+async def insert_user(tx: Transaction, user: User, *, password_hash: str) -> bool:
+    """Remember a new user; False when the name is taken."""
+    return await insert_if_new(
+        tx,
+        T,
+        id=user.id,
+        name=user.name,
+        role=user.role.value,
+        password_hash=password_hash,
+        is_disabled=user.is_disabled,
+        must_change_password=user.must_change_password,
+        created_at=to_microseconds(user.created_at),
+    )
+
+
+async def find(tx: Transaction, name: str) -> User | None:
+    """Return the user of this name, or None."""
+    row = (await tx.execute(select(T).where(T.c.name == name))).first()
+    return None if row is None else from_row(row)
+
+
+async def get(tx: Transaction, name: str, *, for_change: bool = False) -> User:
+    """Return the user of this name; ``for_change`` keeps others from changing it meanwhile. Raises NotFound."""
+    query = select(T).where(T.c.name == name)
+    row = (await tx.execute(query.with_for_update() if for_change else query)).first()
+    if row is None:
+        raise NotFound("There is no user of this name.", hint="List them with `taxiway user list`.")
+    return from_row(row)
+
+
+async def password_hash(tx: Transaction, key: UserId) -> str | None:
+    """Return the hash of a user's password; None when there is no such user, or it has no password."""
+    found: str | None = (await tx.execute(select(T.c.password_hash).where(T.c.id == key))).scalar_one_or_none()
+    return found
+
+
+async def set_password(tx: Transaction, key: UserId, password_hash: str, *, must_change: bool) -> None:
+    """Replace the hash of a user's password."""
+    values = {"password_hash": password_hash, "must_change_password": must_change}
+    await tx.execute(update(T).where(T.c.id == key).values(values))
+
+
+async def rehash_password(tx: Transaction, key: UserId, *, old: str, new: str) -> None:
+    """Replace a hash by a stronger one of the same password, unless the password was changed meanwhile."""
+    await tx.execute(update(T).where(T.c.id == key, T.c.password_hash == old).values(password_hash=new))
+
+
+async def record(tx: Transaction, user: User) -> None:
+    """Write a user's role and whether it is disabled."""
+    await tx.execute(update(T).where(T.c.id == user.id).values(role=user.role.value, is_disabled=user.is_disabled))
+
+
+async def delete_user(tx: Transaction, key: UserId) -> None:
+    """Forget a user with memberships, sessions and API tokens. It must own nothing."""
+    await tx.execute(delete(T).where(T.c.id == key))
+
+
+async def search(tx: Transaction, *, contains: str | None, after: str | None, limit: int) -> Sequence[User]:
+    """List users by name, from the one that comes after ``after``."""
+    query = select(T).order_by(T.c.name).limit(limit)
+    if contains is not None:
+        query = query.where(T.c.name.contains(contains.lower(), autoescape=True))
+    if after is not None:
+        query = query.where(T.c.name > after)
+    return [from_row(row) for row in (await tx.execute(query)).all()]
+
+
+async def is_empty(tx: Transaction) -> bool:
+    """Tell whether there is no user at all."""
+    return (await tx.execute(select(T.c.id).limit(1))).first() is None
+
+
+async def enabled_administrators(tx: Transaction) -> Sequence[UserId]:
+    """List the administrators that can sign in, and keep others from changing them until the transaction ends."""
+    query = select(T.c.id).where(ENABLED_ADMINISTRATOR).order_by(T.c.id).with_for_update()
+    return [UserId(key) for key in (await tx.execute(query)).scalars()]
+
+
+async def count_owned(tx: Transaction, key: UserId) -> int:
+    """Count the model versions that a user owns, and those that are still being made for it."""
+    owned = select(func.count()).where(schema.model_versions.c.owner == key).scalar_subquery()
+    coming = select(func.count()).where(schema.conversions.c.user_id == key, schema.conversions.c.document.is_not(None))
+    return int((await tx.execute(select(owned + coming.scalar_subquery()))).scalar_one())
