@@ -12,12 +12,13 @@ import secrets
 import string
 import zlib
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from taxiway.domain.errors import InvalidInput, LimitReached, NotAllowed
 from taxiway.domain.events import SubjectKind
 from taxiway.domain.ids import ApiTokenId, ProjectName, new_id
-from taxiway.domain.people import ROLE_PERMISSIONS, ApiToken, Asking, AuthMethod, Permission, Principal
+from taxiway.domain.people import ROLE_PERMISSIONS, ApiToken, Asking, AuthMethod, Permission, Principal, User
 from taxiway.ports import Clock
 from taxiway.store import api_tokens, audit, projects
 from taxiway.store.database import Database
@@ -27,6 +28,8 @@ LONGEST_LIFE = timedelta(days=366)
 USED_EVERY = timedelta(minutes=1)
 SHOWN_AFTER_END = timedelta(days=30)
 """How long a token that ran out or was revoked stays in the list."""
+KEPT_FOR = timedelta(seconds=2)
+MOST_KEPT = 1000
 MOST_TOKENS = 200
 """Tokens of one user that count at the same time."""
 
@@ -58,12 +61,23 @@ def _base62(value: int, *, width: int) -> str:
     return "".join(reversed(digits))
 
 
+_Found = tuple[ApiToken, User, frozenset[ProjectName]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    found: _Found
+    writes: int
+    at: datetime
+
+
 class ApiTokens:
     """Intentions about one's own API tokens. The text is returned once; its SHA-256 is kept."""
 
     def __init__(self, *, database: Database, now: Clock) -> None:
         self._database = database
         self._now = now
+        self._kept: dict[bytes, _Kept] = {}
 
     async def issue(
         self,
@@ -122,8 +136,7 @@ class ApiTokens:
         if not is_well_formed(text):
             return None
         now = self._now()
-        async with self._database.read() as tx:
-            found = await api_tokens.find(tx, _digest(text))
+        found = await self._find(_digest(text), now)
         if found is None:
             return None
         token, user, members_of = found
@@ -144,6 +157,23 @@ class ApiTokens:
             home=token.project,
             must_change_password=user.must_change_password,
         )
+
+    async def _find(self, digest: bytes, now: datetime) -> _Found | None:
+        """Look a token up. MLflow's clients show one a hundred times a second; so what was found is kept a moment.
+
+        Whatever this process changes counts at once, and what another one changes after ``KEPT_FOR``.
+        """
+        writes = self._database.writes
+        kept = self._kept.get(digest)
+        if kept is not None and kept.writes == writes and timedelta() <= now - kept.at < KEPT_FOR:
+            return kept.found
+        async with self._database.read() as tx:
+            found = await api_tokens.find(tx, digest)
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        if found is not None:
+            self._kept[digest] = _Kept(found=found, writes=writes, at=now)
+        return found
 
     async def list_own(self, asking: Asking) -> Sequence[ApiToken]:
         """List the asker's tokens, newest first; those that count no longer for another thirty days."""

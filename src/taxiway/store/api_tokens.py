@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import RowMapping, delete, func, insert, select, update
 
 from taxiway.domain.errors import NotFound
 from taxiway.domain.ids import ApiTokenId, ProjectName, UserId
 from taxiway.domain.people import ApiToken, Permission, User
-from taxiway.store import projects, schema, users
+from taxiway.store import schema, users
 from taxiway.store.database import Transaction
 from taxiway.store.times import from_microseconds, optional_microseconds, optional_time, to_microseconds
 
 T = schema.api_tokens
 U = schema.users
+M = schema.members
 
 
-def _token(row: Row[Any]) -> ApiToken:
+def _token(row: RowMapping) -> ApiToken:
     return ApiToken(
-        id=ApiTokenId(row.id),
-        user=UserId(row.user_id),
-        name=row.name,
-        project=None if row.project is None else ProjectName(row.project),
-        scopes=None if row.scopes is None else frozenset(Permission(scope) for scope in row.scopes),
-        created_at=from_microseconds(row.created_at),
-        expires_at=optional_time(row.expires_at),
-        used_at=optional_time(row.used_at),
-        revoked_at=optional_time(row.revoked_at),
+        id=ApiTokenId(row[T.c.id]),
+        user=UserId(row[T.c.user_id]),
+        name=row[T.c.name],
+        project=None if row[T.c.project] is None else ProjectName(row[T.c.project]),
+        scopes=None if row[T.c.scopes] is None else frozenset(Permission(scope) for scope in row[T.c.scopes]),
+        created_at=from_microseconds(row[T.c.created_at]),
+        expires_at=optional_time(row[T.c.expires_at]),
+        used_at=optional_time(row[T.c.used_at]),
+        revoked_at=optional_time(row[T.c.revoked_at]),
     )
 
 
@@ -51,23 +51,25 @@ async def insert_token(tx: Transaction, token: ApiToken, *, secret_hash: bytes) 
 
 async def find(tx: Transaction, secret_hash: bytes) -> tuple[ApiToken, User, frozenset[ProjectName]] | None:
     """Return the token with its user and the user's projects, or None."""
-    row = (await tx.execute(select(T).where(T.c.secret_hash == secret_hash))).first()
-    if row is None:
+    # One statement: this is looked up on every request.
+    query = select(T, U, M.c.project.label("member_of")).join(U, U.c.id == T.c.user_id)
+    query = query.outerjoin(M, M.c.user_id == T.c.user_id).where(T.c.secret_hash == secret_hash)
+    rows = (await tx.execute(query)).mappings().all()
+    if not rows:
         return None
-    token = _token(row)
-    user = users.from_row((await tx.execute(select(U).where(U.c.id == token.user))).one())
-    return token, user, await projects.of_member(tx, user.id)
+    member_of = frozenset(ProjectName(row["member_of"]) for row in rows if row["member_of"] is not None)
+    return _token(rows[0]), users.from_row(rows[0]), member_of
 
 
 async def of_user(tx: Transaction, user: UserId) -> Sequence[ApiToken]:
     """List a user's tokens, newest first, also those that no longer count."""
     query = select(T).where(T.c.user_id == user).order_by(T.c.id.desc())
-    return [_token(row) for row in (await tx.execute(query)).all()]
+    return [_token(row) for row in (await tx.execute(query)).mappings()]
 
 
 async def get(tx: Transaction, user: UserId, key: ApiTokenId) -> ApiToken:
     """Return one token of a user. Raises NotFound."""
-    row = (await tx.execute(select(T).where(T.c.id == key, T.c.user_id == user))).first()
+    row = (await tx.execute(select(T).where(T.c.id == key, T.c.user_id == user))).mappings().first()
     if row is None:
         raise NotFound("You have no such API token.", hint="List yours with `taxiway token list`.")
     return _token(row)

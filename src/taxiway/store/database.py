@@ -26,12 +26,16 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
+        self.writes = 0
+        """How many writing transactions ended here: while it stays, nothing that was read from here has changed."""
         self._writer = asyncio.Lock()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """Open a transaction that sees one consistent state and changes nothing."""
         async with self.engine.connect() as connection:
+            if not self.is_sqlite:
+                await connection.execution_options(isolation_level="REPEATABLE READ")
             try:
                 yield connection
             finally:
@@ -43,14 +47,17 @@ class Database:
 
         On SQLite one writer at a time holds the file's write lock from the beginning.
         """
-        if self.is_sqlite:
-            async with self._writer, self.engine.connect() as connection:
-                await connection.execution_options(taxiway_immediate=True)
-                async with connection.begin():
+        try:
+            if self.is_sqlite:
+                async with self._writer, self.engine.connect() as connection:
+                    await connection.execution_options(taxiway_immediate=True)
+                    async with connection.begin():
+                        yield connection
+            else:
+                async with self.engine.begin() as connection:
                     yield connection
-        else:
-            async with self.engine.begin() as connection:
-                yield connection
+        finally:
+            self.writes += 1
 
     async def close(self) -> None:
         """Close all connections."""

@@ -14,6 +14,7 @@ from taxiway.domain.models import ModelVersion
 from taxiway.store import mapping, schema
 from taxiway.store.database import Transaction
 from taxiway.store.times import from_microseconds, to_microseconds
+from taxiway.store.waiting import insert_if_new
 
 M = schema.models
 T = schema.model_versions
@@ -40,11 +41,7 @@ _SELECT = select(T, D.c.id.label("deployment")).outerjoin(D, D.c.model_version =
 
 async def ensure_model(tx: Transaction, project: ProjectName, name: ModelName, *, by: UserId, at: datetime) -> bool:
     """Make the model where it is new; tell whether it was."""
-    known = await tx.execute(select(M.c.name).where(M.c.project == project, M.c.name == name))
-    if known.first() is not None:
-        return False
-    await tx.execute(insert(M).values(project=project, name=name, created_by=by, created_at=to_microseconds(at)))
-    return True
+    return await insert_if_new(tx, M, project=project, name=name, created_by=by, created_at=to_microseconds(at))
 
 
 async def insert_version(tx: Transaction, version: ModelVersion) -> None:

@@ -112,7 +112,7 @@ async def members(tx: Transaction, name: ProjectName) -> Sequence[User]:
     """List a project's members by name."""
     U = schema.users  # noqa: N806
     query = select(U).join(M, M.c.user_id == U.c.id).where(M.c.project == name).order_by(U.c.name)
-    return [users.from_row(row) for row in (await tx.execute(query)).all()]
+    return [users.from_row(row) for row in (await tx.execute(query)).mappings()]
 
 
 async def of_member(tx: Transaction, user: UserId) -> frozenset[ProjectName]:

@@ -19,12 +19,7 @@ from taxiway.domain.resources import Resources
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
 from taxiway.store import mapping, schema
 from taxiway.store.database import Transaction
-from taxiway.store.times import (
-    from_microseconds,
-    optional_microseconds,
-    optional_time,
-    to_microseconds,
-)
+from taxiway.store.times import from_microseconds, to_microseconds
 
 T = schema.revisions
 ENDED = (RevisionState.RETIRED.value,)
@@ -50,7 +45,6 @@ def _revision(row: Row[Any]) -> Revision:
         phases=mapping.phases.load(row.phases),
         conditions=mapping.conditions.load(row.conditions),
         failure=mapping.failure.load(row.failure),
-        retry_at=optional_time(row.retry_at),
     )
 
 
@@ -61,7 +55,6 @@ def _seen(revision: Revision) -> dict[str, Any]:
         "phases": mapping.phases.dump(revision.phases),
         "conditions": mapping.conditions.dump(revision.conditions),
         "failure": mapping.failure.dump(revision.failure),
-        "retry_at": optional_microseconds(revision.retry_at),
     }
 
 

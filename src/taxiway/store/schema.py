@@ -214,7 +214,6 @@ revisions = Table(
     Column("phases", Document, nullable=False),
     Column("conditions", Document, nullable=False),
     Column("failure", Document),
-    Column("retry_at", Microseconds),
     UniqueConstraint("deployment", "number"),
     Index(None, "model_version"),
     Index(None, "environment_id"),

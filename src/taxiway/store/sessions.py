@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import RowMapping, delete, insert, select, update
 
 from taxiway.domain.ids import ProjectName, SessionId, UserId
 from taxiway.domain.people import Session, User
-from taxiway.store import projects, schema, users
+from taxiway.store import schema, users
 from taxiway.store.database import Transaction
 from taxiway.store.times import from_microseconds, to_microseconds
 
 T = schema.sessions
 U = schema.users
+M = schema.members
 
 
-def _session(row: Row[Any]) -> Session:
+def _session(row: RowMapping) -> Session:
     return Session(
-        id=SessionId(row.id),
-        user=UserId(row.user_id),
-        created_at=from_microseconds(row.created_at),
-        seen_at=from_microseconds(row.seen_at),
-        expires_at=from_microseconds(row.expires_at),
-        source=row.source,
-        user_agent=row.user_agent,
+        id=SessionId(row[T.c.id]),
+        user=UserId(row[T.c.user_id]),
+        created_at=from_microseconds(row[T.c.created_at]),
+        seen_at=from_microseconds(row[T.c.seen_at]),
+        expires_at=from_microseconds(row[T.c.expires_at]),
+        source=row[T.c.source],
+        user_agent=row[T.c.user_agent],
     )
 
 
@@ -48,18 +48,20 @@ async def insert_session(tx: Transaction, session: Session, *, secret_hash: byte
 
 async def find(tx: Transaction, secret_hash: bytes) -> tuple[Session, User, frozenset[ProjectName]] | None:
     """Return the session with its user and the user's projects, or None."""
-    row = (await tx.execute(select(T).where(T.c.secret_hash == secret_hash))).first()
-    if row is None:
+    # One statement: this is looked up on every request.
+    query = select(T, U, M.c.project.label("member_of")).join(U, U.c.id == T.c.user_id)
+    query = query.outerjoin(M, M.c.user_id == T.c.user_id).where(T.c.secret_hash == secret_hash)
+    rows = (await tx.execute(query)).mappings().all()
+    if not rows:
         return None
-    session = _session(row)
-    user = users.from_row((await tx.execute(select(U).where(U.c.id == session.user))).one())
-    return session, user, await projects.of_member(tx, user.id)
+    member_of = frozenset(ProjectName(row["member_of"]) for row in rows if row["member_of"] is not None)
+    return _session(rows[0]), users.from_row(rows[0]), member_of
 
 
 async def of_user(tx: Transaction, user: UserId) -> Sequence[Session]:
     """List a user's sessions, newest first, also those that ran out and were not cleared away yet."""
     query = select(T).where(T.c.user_id == user).order_by(T.c.id.desc())
-    return [_session(row) for row in (await tx.execute(query)).all()]
+    return [_session(row) for row in (await tx.execute(query)).mappings()]
 
 
 async def mark_seen(tx: Transaction, key: SessionId, *, at: datetime) -> None:

@@ -68,8 +68,8 @@ async def forget(tx: Transaction, key: ModelVersionId) -> None:
 
 
 async def users_of(tx: Transaction, digest: SnapshotId) -> int:
-    """Count the model versions that share the files of this digest."""
-    query = select(func.count()).select_from(T).where(T.c.digest == digest)
+    """Count the model versions that share the files of this digest and still want them."""
+    query = select(func.count()).select_from(T).where(T.c.digest == digest, T.c.wanted == SnapshotWanted.KEEP.value)
     return int((await tx.execute(query)).scalar_one())
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import RowMapping, delete, func, select, update
 
 from taxiway.domain.errors import NotFound
 from taxiway.domain.ids import UserId
@@ -19,15 +18,15 @@ T = schema.users
 ENABLED_ADMINISTRATOR = (T.c.role == Role.ADMINISTRATOR.value) & T.c.is_disabled.is_(False)
 
 
-def from_row(row: Row[Any]) -> User:
-    """Return the user of a row that has the columns of the table."""
+def from_row(row: RowMapping) -> User:
+    """Return the user of a row that has the columns of the table; others may be there too."""
     return User(
-        id=UserId(row.id),
-        name=row.name,
-        role=Role(row.role),
-        is_disabled=row.is_disabled,
-        must_change_password=row.must_change_password,
-        created_at=from_microseconds(row.created_at),
+        id=UserId(row[T.c.id]),
+        name=row[T.c.name],
+        role=Role(row[T.c.role]),
+        is_disabled=row[T.c.is_disabled],
+        must_change_password=row[T.c.must_change_password],
+        created_at=from_microseconds(row[T.c.created_at]),
     )
 
 
@@ -48,14 +47,14 @@ async def insert_user(tx: Transaction, user: User, *, password_hash: str) -> boo
 
 async def find(tx: Transaction, name: str) -> User | None:
     """Return the user of this name, or None."""
-    row = (await tx.execute(select(T).where(T.c.name == name))).first()
+    row = (await tx.execute(select(T).where(T.c.name == name))).mappings().first()
     return None if row is None else from_row(row)
 
 
 async def get(tx: Transaction, name: str, *, for_change: bool = False) -> User:
     """Return the user of this name; ``for_change`` keeps others from changing it meanwhile. Raises NotFound."""
     query = select(T).where(T.c.name == name)
-    row = (await tx.execute(query.with_for_update() if for_change else query)).first()
+    row = (await tx.execute(query.with_for_update() if for_change else query)).mappings().first()
     if row is None:
         raise NotFound("There is no user of this name.", hint="List them with `taxiway user list`.")
     return from_row(row)
@@ -95,7 +94,7 @@ async def search(tx: Transaction, *, contains: str | None, after: str | None, li
         query = query.where(T.c.name.contains(contains.lower(), autoescape=True))
     if after is not None:
         query = query.where(T.c.name > after)
-    return [from_row(row) for row in (await tx.execute(query)).all()]
+    return [from_row(row) for row in (await tx.execute(query)).mappings()]
 
 
 async def is_empty(tx: Transaction) -> bool:
