@@ -6,7 +6,7 @@ body is read. What is refused to somebody known is written to the audit log; wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -16,12 +16,13 @@ from taxiway.api.auth import Authenticator
 from taxiway.api.limits import RateLimiter
 from taxiway.api.origins import is_same_site
 from taxiway.api.problems import CrossOrigin, PasswordChangeNeeded
-from taxiway.domain.errors import NotAllowed, NotFound, NotSignedIn
+from taxiway.domain.errors import NotAllowed, NotSignedIn
 from taxiway.domain.events import SubjectKind
 from taxiway.domain.ids import ProjectName
 from taxiway.domain.names import is_slug
 from taxiway.domain.people import Asking, Permission, Principal
 from taxiway.services.audit import AuditLog
+from taxiway.store import projects
 from taxiway.telemetry.metrics import ControlMetrics
 
 FACTS = "taxiway.facts"
@@ -36,7 +37,8 @@ class RequestFacts:
     source: str
     principal: Principal | None = None
     route: str = ""
-    allowed: frozenset[str] = field(default_factory=frozenset)
+    is_routine: bool = False
+    """Asked by machines every few seconds: no line in the log while all is well."""
 
 
 def facts_of(scope: Scope) -> RequestFacts:
@@ -72,6 +74,7 @@ class Guard:
         facts = facts_of(request.scope)
         headers = Headers(scope=request.scope)
         if demand.permission is Permission.PUBLIC:
+            facts.is_routine = demand.is_free_of_limits
             if not demand.is_free_of_limits:
                 self._limiter.take(f"source:{facts.source}")
             if "authorization" not in headers:
@@ -120,17 +123,12 @@ def check_permission(principal: Principal, permission: Permission, project: str 
     """Raise NotFound for a project that the principal does not see, NotAllowed for what it may not do there."""
     name = None if project is None else ProjectName(project)
     if name is not None and not (is_slug(name) and principal.sees(name)):
-        raise unknown_project()
+        raise projects.not_found()
     if not principal.may(permission, name):
         raise NotAllowed(
             f"That needs the permission {permission}.",
             hint="Use a token without narrower scopes, or ask an administrator.",
         )
-
-
-def unknown_project() -> NotFound:
-    """Return the one answer for a project that is not there and for one that the asker may not know of."""
-    return NotFound("There is no such project, or you are not a member.", hint="List yours: `taxiway project list`.")
 
 
 def _refuse_other_sites(method: str, headers: Headers) -> None:

@@ -176,12 +176,12 @@ def route_table(app: FastAPI) -> list[RouteEntry]:
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if isinstance(route, TaxiwayRoute) and route.demand is not None:
-            for method in sorted(route.methods):
+            for method in sorted(route.methods or ()):
                 table.append(
                     RouteEntry(method=method, path=route.path, permissions=frozenset({route.demand.permission}))
                 )
-        elif isinstance(route, Mount) and getattr(route.app, "permissions", None):
-            table.append(RouteEntry(method="*", path=route.path, permissions=frozenset(route.app.permissions)))
+        elif isinstance(route, Mount) and (declared := getattr(route.app, "permissions", None)):
+            table.append(RouteEntry(method="*", path=route.path, permissions=frozenset(declared)))
         else:
             raise UndeclaredPermission(f"{context.path or route!r} declares no permission.")
     return table

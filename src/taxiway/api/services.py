@@ -46,6 +46,7 @@ class ApiServices:
     logs: LogStore
     pods_of: Callable[[RevisionId], Sequence[PodObservation]]
     platform: Callable[[], Awaitable[PlatformFacts]]
+    version: str
     public_url: str
     default_resources: Resources
     default_options: ScoringOptions

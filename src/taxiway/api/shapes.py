@@ -241,12 +241,12 @@ def actions_out(deployment: Deployment, principal: Principal) -> dict[str, Actio
     return actions
 
 
-def access_token_out(token: AccessToken) -> AccessTokenOut:
-    """Show an access token without its text."""
+def access_token_out(token: AccessToken, *, created_by: str) -> AccessTokenOut:
+    """Show an access token without its text; ``created_by`` is a name, '' for a user who is gone."""
     return AccessTokenOut(
         id=token.id,
         caller=token.caller,
-        created_by=token.created_by,
+        created_by=created_by,
         created_at=token.created_at,
         expires_at=token.expires_at,
         revoked_at=token.revoked_at,
@@ -257,13 +257,14 @@ def log_page_out(log: str, page: LogPage) -> LogPageOut:
     """Show lines of a log."""
     return LogPageOut(
         log=log,
-        lines=[_line_out(line) for line in page.lines],
+        lines=[log_line_out(line) for line in page.lines],
         next_sequence=page.next_sequence,
         is_complete=page.is_complete,
     )
 
 
-def _line_out(line: LogLine) -> LogLineOut:
+def log_line_out(line: LogLine) -> LogLineOut:
+    """Show one line."""
     return LogLineOut(sequence=line.sequence, at=line.at, stream=line.stream, text=line.text)
 
 

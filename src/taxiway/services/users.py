@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from taxiway.domain.errors import Conflict, InvalidInput
@@ -68,6 +68,20 @@ class Users:
         """Return one user. Raises NotFound."""
         async with self._database.read() as tx:
             return await users.get(tx, name)
+
+    async def find_id(self, name: str) -> UserId | None:
+        """Return the id of the user of this name; None where there is none."""
+        async with self._database.read() as tx:
+            found = await users.find(tx, name)
+        return None if found is None else found.id
+
+    async def names(self, keys: Iterable[UserId]) -> dict[UserId, str]:
+        """Return the names of these users, for showing; those that were deleted are left out."""
+        wanted = frozenset(keys)
+        if not wanted:
+            return {}
+        async with self._database.read() as tx:
+            return await users.names(tx, wanted)
 
     async def change(
         self, asking: Asking, name: str, *, role: Role | None = None, is_disabled: bool | None = None

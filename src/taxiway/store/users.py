@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import RowMapping, delete, func, select, update
 
@@ -95,6 +95,12 @@ async def search(tx: Transaction, *, contains: str | None, after: str | None, li
     if after is not None:
         query = query.where(T.c.name > after)
     return [from_row(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def names(tx: Transaction, keys: Collection[UserId]) -> dict[UserId, str]:
+    """Return the names of those users that are there."""
+    rows = (await tx.execute(select(T.c.id, T.c.name).where(T.c.id.in_(keys)))).all()
+    return {UserId(row.id): row.name for row in rows}
 
 
 async def is_empty(tx: Transaction) -> bool:

@@ -37,10 +37,17 @@ class ControlMetrics:
         )
         self.streams = Gauge("taxiway_log_streams", "Open log streams.", registry=self.registry)
         self.reconciles = Counter(
-            "taxiway_reconciles", "Finished reconciles by noun and outcome.", ("noun", "outcome"), registry=self.registry
+            "taxiway_reconciles",
+            "Finished reconciles by noun and outcome.",
+            ("noun", "outcome"),
+            registry=self.registry,
         )
         self.reconcile_seconds = Histogram(
-            "taxiway_reconcile_seconds", "Time of a reconcile by noun.", ("noun",), buckets=SECONDS, registry=self.registry
+            "taxiway_reconcile_seconds",
+            "Time of a reconcile by noun.",
+            ("noun",),
+            buckets=SECONDS,
+            registry=self.registry,
         )
         self.queue_length = Gauge("taxiway_queue_length", "Keys that wait, by noun.", ("noun",), registry=self.registry)
         self.deployments = Gauge("taxiway_deployments", "Deployments by status.", ("status",), registry=self.registry)
