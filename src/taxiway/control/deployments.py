@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from taxiway.control.observed import Observed
 from taxiway.domain.deployments import Deployment, DeploymentWanted, is_steady, judge
@@ -60,9 +60,19 @@ class DeploymentController:
         ):
             await self._clear_away(before, known)
             return None
+        if before.wanted is DeploymentWanted.ON and not self._observed.routes_are_known():
+            # What was seen before a restart stays until it is known again.
+            return timedelta(milliseconds=200)
         now = self._now()
         routed = self._observed.routed()
-        verdict = judge(before, revisions=known, pods=self._observed.all_pods(), routed=routed, now=now)
+        verdict = judge(
+            before,
+            revisions=known,
+            pods=self._observed.all_pods(),
+            routed=routed,
+            now=now,
+            rejection=self._observed.rejection,
+        )
         after = replace(
             before,
             verdict=verdict,
@@ -70,9 +80,12 @@ class DeploymentController:
             conditions=known[-1].conditions if known else (),
         )
         await self._record(before, after, known, routed)
-        newest = known[-1] if known else None
-        is_young = newest is not None and not all(is_steady(pod, now) for pod in self._observed.pods(newest.id))
-        return timedelta(seconds=1) if is_young else None
+        return timedelta(seconds=1) if known and self._is_unsettled(known[-1], now) else None
+
+    def _is_unsettled(self, newest: Revision, now: datetime) -> bool:
+        """Tell whether time alone may change the verdict."""
+        is_waiting = newest.state is RevisionState.READY and newest.id not in self._observed.routed()
+        return is_waiting or not all(is_steady(pod, now) for pod in self._observed.pods(newest.id))
 
     async def _record(
         self,
@@ -117,10 +130,10 @@ class DeploymentController:
         async with self._database.read() as tx:
             version = await models.get_version_by_id(tx, deployment.model_version)
             copy = await snapshots.get(tx, deployment.model_version)
-            shared = 0 if copy.digest is None else await snapshots.users_of(tx, copy.digest)
+            users = 0 if copy.digest is None else await snapshots.users_of(tx, copy.digest)
         if version is not None:
             await self._registry.unregister(version.project, version.model, version.version)
-        await self._drop_files(copy, is_shared=shared > 1)
+        await self._drop_files(copy, is_shared=users > 0)
         for revision in known:
             for pod in await self._logs.pods_of(revision.id):
                 await self._logs.forget(LogName(kind=LogKind.POD, id=pod))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
@@ -16,19 +17,34 @@ from taxiway.ports import Gateway, Runtime
 
 log = structlog.get_logger()
 
+GATEWAY_PATIENCE = timedelta(seconds=5)
+"""How long after a start the gateway may say nothing before it counts as routing nothing."""
+
 
 class Observed:
-    """Looks at the runtime and the gateway twice a second and tells which revisions changed."""
+    """Looks at the runtime and the gateway four times a second and tells what changed."""
 
-    def __init__(self, runtime: Runtime, gateway: Gateway, *, every: timedelta = timedelta(milliseconds=250)) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        gateway: Gateway,
+        *,
+        every: timedelta = timedelta(milliseconds=250),
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._runtime = runtime
         self._gateway = gateway
         self._every = every
+        self._elapsed = elapsed
         self._pods: dict[RevisionId, tuple[PodObservation, ...]] = {}
-        self._wanted: RoutingTable | None = None
+        self._looked_at = 0.0
+        self._targets: dict[RoutingVersion, frozenset[RevisionId]] = {}
+        self._wanted: RoutingVersion | None = None
+        self._published_at: float | None = None
         self._accepted: RoutingVersion | None = None
-        self._routed: frozenset[RevisionId] = frozenset()
+        self._routes_are_known = False
         self.rejection: GatewayRejected | None = None
+        """Why the gateway refused the table that was published last; None where it did not."""
         self.has_looked = False
 
     def pods(self, revision: RevisionId) -> Sequence[PodObservation]:
@@ -39,61 +55,93 @@ class Observed:
         """Return all pods as last seen."""
         return self._pods
 
-    def routed(self) -> frozenset[RevisionId]:
-        """Return the revisions that the accepted routing table sends requests to.
+    def has_looked_since(self, elapsed: float) -> bool:
+        """Tell whether what is known of the pods is newer than a moment of the clock that nobody sets."""
+        return self.has_looked and self._looked_at > elapsed
 
-        While a newer table waits to be accepted, both its revisions and those of the one before may get requests;
-        only those of the accepted one count as routed.
+    def routed(self) -> frozenset[RevisionId]:
+        """Return the revisions that the accepted routing table sends requests to."""
+        return frozenset() if self._accepted is None else self._targets.get(self._accepted, frozenset())
+
+    def may_get_requests(self, revision: RevisionId) -> bool:
+        """Tell whether the table in force, or one that may come into force any moment, names the revision.
+
+        Until a table of this process is accepted, that of the one before it is in force, and nobody knows it.
         """
-        return self._routed
+        return not self._routes_are_known or any(revision in targets for targets in self._targets.values())
+
+    def routes_are_known(self) -> bool:
+        """Tell whether ``routed`` says what is so; a gateway that says nothing for long is taken to route nothing."""
+        if self._routes_are_known or self.rejection is not None:
+            return True
+        return (
+            self._published_at is not None and self._elapsed() - self._published_at > GATEWAY_PATIENCE.total_seconds()
+        )
 
     def published(self, table: RoutingTable) -> None:
-        """Remember which table the gateway was given last."""
-        self._wanted = table
+        """Remember a table; called before the gateway gets it, so that it never accepts one that is not known."""
+        self._wanted = table.version
+        self._targets.pop(table.version, None)
+        self._targets[table.version] = frozenset(
+            backend.revision for route in table.routes for backend in route.backends if backend.addresses
+        )
+        self._published_at = self._elapsed() if self._published_at is None else self._published_at
+        self.rejection = None
+        self._fold()
 
     def is_accepted(self) -> bool:
         """Tell whether the table that was published last is in force."""
-        return self._wanted is not None and self._accepted == self._wanted.version
+        return self._wanted is not None and self._accepted == self._wanted
 
     async def look(self) -> tuple[frozenset[RevisionId], bool]:
         """Look once; return the revisions whose pods changed and whether the accepted routes changed."""
+        return await self.look_at_pods(), await self.look_at_gateway()
+
+    async def look_at_pods(self) -> frozenset[RevisionId]:
+        """Look at the runtime; return the revisions whose pods changed."""
+        began = self._elapsed()
         seen: dict[RevisionId, list[PodObservation]] = {}
         for pod in await self._runtime.observe():
             seen.setdefault(pod.revision, []).append(pod)
         pods = {key: tuple(sorted(value, key=lambda pod: pod.id)) for key, value in seen.items()}
         changed = {key for key in pods.keys() | self._pods.keys() if _gist(pods.get(key)) != _gist(self._pods.get(key))}
         self._pods = pods
+        self._looked_at = began
         self.has_looked = True
-        return frozenset(changed), await self._look_at_gateway()
+        return frozenset(changed)
 
-    async def _look_at_gateway(self) -> bool:
+    async def look_at_gateway(self) -> bool:
+        """Look at the gateway; tell whether the accepted routes, or what is known of them, changed."""
+        was = (self.routed(), self.rejection, self._routes_are_known)
         try:
-            accepted = await self._gateway.accepted()
+            self._accepted = await self._gateway.accepted()
         except GatewayRejected as rejection:
             self.rejection = rejection
             log.warning("routing table rejected", message=rejection.message)
-            return True
-        if accepted == self._accepted:
-            return False
-        self._accepted = accepted
-        if self._wanted is not None and accepted == self._wanted.version:
+        self._fold()
+        return was != (self.routed(), self.rejection, self._routes_are_known)
+
+    def _fold(self) -> None:
+        """Forget the tables that cannot come into force any more."""
+        self._routes_are_known |= self._accepted in self._targets
+        if self._wanted is not None and self._accepted == self._wanted:
             self.rejection = None
-            self._routed = frozenset(
-                backend.revision for route in self._wanted.routes for backend in route.backends if backend.addresses
-            )
-        return True
+            self._targets = {self._wanted: self._targets[self._wanted]}
 
     async def run(self, on_pods: Callable[[frozenset[RevisionId]], None], on_routes: Callable[[], None]) -> None:
         """Look until cancelled and tell what changed."""
         while True:
             try:
-                changed, routes_changed = await self.look()
+                changed = await self.look_at_pods()
                 if changed:
                     on_pods(changed)
-                if routes_changed:
+            except Exception:
+                log.exception("pods not observed")
+            try:
+                if await self.look_at_gateway():
                     on_routes()
             except Exception:
-                log.exception("not observed")
+                log.exception("gateway not observed")
             await asyncio.sleep(self._every.total_seconds())
 
 

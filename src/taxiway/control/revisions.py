@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import assert_never
+
+import structlog
 
 from taxiway.control.observed import Observed
 from taxiway.domain.conditions import Failure
 from taxiway.domain.environments import BuildProgress, BuildState
-from taxiway.domain.errors import TaxiwayError
+from taxiway.domain.errors import IsolationUnavailable, LeaseLost, TaxiwayError
 from taxiway.domain.events import CONTROL, Event, SubjectKind
-from taxiway.domain.ids import ModelVersionId, RevisionId
+from taxiway.domain.ids import RevisionId
 from taxiway.domain.lifecycle import (
     DRAIN_GRACE,
     Action,
@@ -28,7 +33,7 @@ from taxiway.domain.lifecycle import (
 )
 from taxiway.domain.models import LoggedModelRef
 from taxiway.domain.revisions import Revision, RevisionState
-from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotState
+from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, SnapshotState
 from taxiway.ports import (
     Clock,
     EnvironmentBuilder,
@@ -41,6 +46,16 @@ from taxiway.ports import (
 )
 from taxiway.store import events, models, revisions, snapshots
 from taxiway.store.database import Database
+
+log = structlog.get_logger()
+
+
+class Attempt(StrEnum):
+    """What may go wrong at its very beginning."""
+
+    COPY = "copy"
+    BUILD = "build"
+    APPLY = "apply"
 
 
 class RevisionController:
@@ -57,6 +72,7 @@ class RevisionController:
         observed: Observed,
         nudge: Nudge,
         now: Clock,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._registry = registry
@@ -66,8 +82,12 @@ class RevisionController:
         self._observed = observed
         self._nudge = nudge
         self._now = now
+        self._elapsed = elapsed
         self._applied: set[RevisionId] = set()
-        self._could_not: dict[ModelVersionId | RevisionId, Failure] = {}
+        self._acted_at: dict[RevisionId, float] = {}
+        """When the runtime was last told something of a revision."""
+        self._seen_since: dict[RevisionId, tuple[RevisionState, float]] = {}
+        self._could_not: dict[tuple[Attempt, str], Failure] = {}
 
     async def keys(self) -> Sequence[str]:
         """List the revisions that are not retired, and those that pods run of, whether they are known or not."""
@@ -87,38 +107,69 @@ class RevisionController:
             version = await models.get_version_by_id(tx, revision.model_version)
         if version is None:
             return None
-        view = RevisionView(
-            revision=revision,
-            snapshot=snapshot,
-            copy=await self._copy(revision),
-            build=await self._build(revision),
-            pods=self._observed.pods(revision.id),
-            was_applied=revision.id in self._applied,
-            is_routed=revision.id in self._observed.routed(),
-        )
+        view = await self._see(revision, snapshot)
         now = self._now()
         plan = plan_revision(view, now=now)
         for action in plan.actions:
             await self._carry_out(action, plan, version.source)
         await self._record(revision, plan, snapshot_was=snapshot != plan.snapshot)
+        self._nudge("deployment", revision.deployment)
+        if plan.revision.state is RevisionState.READY:
+            self._nudge("routing", "table")
         return None if plan.wake_at is None else max(plan.wake_at - now, timedelta(milliseconds=50))
+
+    async def _see(self, revision: Revision, snapshot: SnapshotCopy) -> RevisionView:
+        is_preparing = revision.state in (RevisionState.QUEUED, RevisionState.PREPARING)
+        has_files = True
+        if is_preparing and snapshot.digest is not None:
+            has_files = snapshot.digest in await self._store.stored()
+        return RevisionView(
+            revision=revision,
+            snapshot=snapshot,
+            has_files=has_files,
+            copy=await self._copy(revision) if is_preparing else None,
+            build=await self._build(revision) if is_preparing else None,
+            pods=self._observed.pods(revision.id),
+            is_fresh=self._observed.has_looked_since(self._acted_at.get(revision.id, -math.inf)),
+            was_applied=revision.id in self._applied,
+            trouble=self._could_not.get((Attempt.APPLY, revision.id)),
+            is_routed=revision.id in self._observed.routed(),
+            may_get_requests=self._observed.may_get_requests(revision.id),
+            waited=self._waited(revision),
+        )
+
+    def _waited(self, revision: Revision) -> timedelta:
+        """Return how long this process has seen the revision in its state."""
+        elapsed = self._elapsed()
+        state, since = self._seen_since.get(revision.id, (None, elapsed))
+        if state is not revision.state:
+            self._seen_since[revision.id] = (revision.state, elapsed)
+            since = elapsed
+        return timedelta(seconds=elapsed - since)
 
     async def _remove_strays(self, key: RevisionId) -> timedelta | None:
         """Stop pods of a revision that is no longer, or was never, ours to run."""
-        self._applied.discard(key)
+        self._forget(key)
         if not self._observed.pods(key):
             return None
         await self._runtime.remove(key, grace=DRAIN_GRACE)
         return timedelta(seconds=1)
 
+    def _forget(self, key: RevisionId) -> None:
+        self._applied.discard(key)
+        self._acted_at.pop(key, None)
+        self._seen_since.pop(key, None)
+        for attempt in (Attempt.BUILD, Attempt.APPLY):
+            self._could_not.pop((attempt, key), None)
+
     async def _copy(self, revision: Revision) -> CopyProgress | None:
-        failure = self._could_not.get(revision.model_version)
+        failure = self._could_not.get((Attempt.COPY, revision.model_version))
         if failure is not None:
             return CopyProgress(state=CopyState.FAILED, bytes_done=0, bytes_total=None, failure=failure)
         return await self._store.observe(revision.model_version)
 
     async def _build(self, revision: Revision) -> BuildProgress | None:
-        failure = self._could_not.get(revision.id)
+        failure = self._could_not.get((Attempt.BUILD, revision.id))
         if failure is not None:
             return BuildProgress(state=BuildState.FAILED, failure=failure)
         return await self._builder.observe(revision.request.id)
@@ -127,20 +178,15 @@ class RevisionController:
         revision = plan.revision
         match action:
             case BeginCopy():
-                self._could_not.pop(revision.model_version, None)
-                try:
-                    await self._store.begin(revision.model_version, self._fetch(revision, source))
-                except TaxiwayError as error:
-                    self._could_not[revision.model_version] = _failure(error)
+                fetch = self._fetch(revision, source)
+                await self._attempt(
+                    Attempt.COPY, revision.model_version, self._store.begin(revision.model_version, fetch)
+                )
             case CancelCopy():
                 if plan.snapshot.state is not SnapshotState.READY:
                     await self._store.cancel(revision.model_version)
             case BeginBuild():
-                self._could_not.pop(revision.id, None)
-                try:
-                    await self._builder.begin(revision.request)
-                except TaxiwayError as error:
-                    self._could_not[revision.id] = _failure(error)
+                await self._attempt(Attempt.BUILD, revision.id, self._builder.begin(revision.request))
             case CancelBuild():
                 async with self._database.read() as tx:
                     waiting = await revisions.waiting_for_environment(tx, revision.request.id)
@@ -149,13 +195,33 @@ class RevisionController:
             case Apply(scale=scale):
                 if plan.snapshot.digest is None:
                     raise AssertionError(f"revision {revision.id} has no snapshot to serve")
-                await self._runtime.apply(revision.spec(plan.snapshot.digest), scale=scale)
+                applying = self._runtime.apply(revision.spec(plan.snapshot.digest), scale=scale)
                 self._applied.add(revision.id)
+                if not await self._attempt(Attempt.APPLY, revision.id, applying):
+                    self._applied.discard(revision.id)
+                self._acted_at[revision.id] = self._elapsed()
             case Remove(grace=grace):
                 await self._runtime.remove(revision.id, grace=grace)
                 self._applied.discard(revision.id)
+                self._acted_at[revision.id] = self._elapsed()
             case _:
                 assert_never(action)
+
+    async def _attempt(self, attempt: Attempt, key: str, act: Awaitable[None]) -> bool:
+        """Begin something and tell whether that went well; why it did not is seen at the next look."""
+        self._could_not.pop((attempt, key), None)
+        try:
+            await act
+        except LeaseLost:
+            raise
+        except TaxiwayError as error:
+            self._could_not[attempt, key] = _failure(error)
+        except OSError as error:
+            log.exception("not begun", attempt=str(attempt), key=key)
+            what = error.strerror or type(error).__name__
+            message, hint = f"{_ATTEMPTED[attempt]}: {what}.", "See the log of the control plane."
+            self._could_not[attempt, key] = Failure(reason="SystemError", message=message, hint=hint)
+        return (attempt, key) not in self._could_not
 
     def _fetch(self, revision: Revision, source: LoggedModelRef) -> Fetch:
         async def fetch(into: Path, report: ReportBytes) -> None:
@@ -176,9 +242,7 @@ class RevisionController:
             if after.state is not before.state:
                 await events.append(tx, self._event(before, after))
         if after.state is RevisionState.RETIRED:
-            self._applied.discard(after.id)
-            self._could_not.pop(after.id, None)
-        self._nudge("deployment", after.deployment)
+            self._forget(after.id)
         if after.state is not before.state:
             self._nudge("revision", after.id)
 
@@ -208,5 +272,17 @@ _SAID: dict[RevisionState, str] = {
 }
 
 
+_ATTEMPTED = {
+    Attempt.COPY: "The copy of the model's files could not be begun",
+    Attempt.BUILD: "The build of the model environment could not be begun",
+    Attempt.APPLY: "The pod could not be started",
+}
+
+
 def _failure(error: TaxiwayError) -> Failure:
-    return Failure(reason=error.reason, message=error.message, hint=error.hint or "")
+    return Failure(
+        reason=error.reason,
+        message=error.message,
+        hint=error.hint or "",
+        retryable=not isinstance(error, IsolationUnavailable),
+    )

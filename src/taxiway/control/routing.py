@@ -80,8 +80,8 @@ class RoutingController:
             revoked = await access_tokens.revoked(tx, now=self._now())
         table = RoutingTable(routes=plan_routes(known, living, self._observed), revoked=frozenset(revoked))
         if self._published is None or table != self._published:
+            self._observed.published(table)
             await self._gateway.publish(table)
             self._published = table
-            self._observed.published(table)
             log.info("routing table published", endpoints=len(table.routes), version=table.version[:12])
         return None

@@ -11,8 +11,10 @@
 | on      | Queued                   |                                          | Queued    |
 | on      | Preparing                |                                          | Preparing |
 | on      | Starting                 |                                          | Starting  |
-| on      | Ready                    | its route is not accepted yet            | Starting  |
-| on      | Ready, routed            | a pod is not ready, or restarts too often | Degraded |
+| on      | Ready, not routed        | never was, for at most a minute          | Starting  |
+| on      | Ready, not routed        | the gateway refused the routes           | Degraded  |
+| on      | Ready, not routed        | was before, or longer than a minute      | Degraded  |
+| on      | Ready, routed            | a pod is not ready, or was restarted lately | Degraded |
 | on      | Ready, routed            | every pod is ready                       | ON        |
 """
 
@@ -23,7 +25,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from taxiway.domain.conditions import Condition, Failure
+from taxiway.domain.conditions import Condition, Failure, PhaseName
+from taxiway.domain.errors import TaxiwayError
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RevisionId, UserId
 from taxiway.domain.pods import PodObservation, PodPhase
 from taxiway.domain.resources import Resources
@@ -31,6 +34,8 @@ from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions
 
 STEADY_AFTER = timedelta(seconds=30)
 """How long a scoring server that was restarted must stay up before its pod counts as well again."""
+ROUTE_DEADLINE = timedelta(minutes=1)
+"""How long the gateway may take for a new route before that is called trouble."""
 
 
 class Environment(StrEnum):
@@ -107,7 +112,8 @@ def is_steady(pod: PodObservation, now: datetime) -> bool:
     """Tell whether a pod is ready and has not been restarted lately."""
     if pod.phase is not PodPhase.READY:
         return False
-    return pod.restarts == 0 or (pod.started_at is not None and now - pod.started_at >= STEADY_AFTER)
+    # A pod that started in the future did so before somebody set the clock back.
+    return pod.restarts == 0 or (pod.started_at is not None and abs(now - pod.started_at) >= STEADY_AFTER)
 
 
 def judge(
@@ -117,8 +123,12 @@ def judge(
     pods: Mapping[RevisionId, Sequence[PodObservation]],
     routed: frozenset[RevisionId],
     now: datetime,
+    rejection: TaxiwayError | None = None,
 ) -> Verdict:
-    """Say in one word how the deployment is, by the table above. Revisions in order of their number."""
+    """Say in one word how the deployment is, by the table above.
+
+    Revisions in order of their number. ``rejection`` is why the gateway refused the newest routing table.
+    """
     living = [revision for revision in revisions if revision.state is not RevisionState.RETIRED]
     if deployment.wanted is DeploymentWanted.DELETED:
         return Verdict(status=Status.STOPPING, reason="Deleting", message="The deployment is being deleted.")
@@ -144,6 +154,10 @@ def judge(
         return _judge_failed(newest, answering)
     if newest.state is RevisionState.READY and newest.id in routed:
         return _judge_pods(newest, pods.get(newest.id, ()), now)
+    if newest.state is RevisionState.READY:
+        trouble = _trouble_with_route(newest, pods.get(newest.id, ()), rejection, now)
+        if trouble is not None:
+            return trouble
     return _judge_coming(newest, answering, pods.get(newest.id, ()))
 
 
@@ -159,12 +173,33 @@ def _judge_failed(newest: Revision, answering: Revision | None) -> Verdict:
     )
 
 
+def _trouble_with_route(
+    newest: Revision, pods: Sequence[PodObservation], rejection: TaxiwayError | None, now: datetime
+) -> Verdict | None:
+    """Say why a revision that is ready gets no requests; None while its route may still be on its way."""
+    route = next((phase for phase in newest.phases if phase.name is PhaseName.ROUTE), None)
+    if route is not None and route.ended_at is not None and not (pods and all(is_steady(pod, now) for pod in pods)):
+        return _judge_pods(newest, pods, now)
+    if rejection is not None:
+        return Verdict(
+            status=Status.DEGRADED, reason=rejection.reason, message=rejection.message, hint=rejection.hint or ""
+        )
+    if route is None or (route.ended_at is None and abs(now - route.began_at) <= ROUTE_DEADLINE):
+        return None
+    return Verdict(
+        status=Status.DEGRADED,
+        reason="RouteNotAccepted",
+        message="Its pods are ready, and the gateway has not taken its route into force.",
+        hint="See the gateway's log with `taxiway platform-log envoy`.",
+    )
+
+
 def _judge_coming(newest: Revision, answering: Revision | None, pods: Sequence[PodObservation]) -> Verdict:
     status = {
         RevisionState.QUEUED: Status.QUEUED,
         RevisionState.PREPARING: Status.PREPARING,
     }.get(newest.state, Status.STARTING)
-    trouble = next((pod.failure for pod in pods if pod.failure is not None), None)
+    trouble = next((pod.failure for pod in pods if pod.failure is not None), newest.failure)
     running = next((phase for phase in newest.phases[::-1] if phase.ended_at is None), None)
     if status is Status.STARTING and trouble is not None:
         reason, message, hint = trouble.reason, f"It will be started again. {trouble.message}", trouble.hint
@@ -186,7 +221,7 @@ def _judge_pods(newest: Revision, pods: Sequence[PodObservation], now: datetime)
     well = [pod for pod in pods if is_steady(pod, now)]
     if pods and len(well) == len(pods):
         return Verdict(status=Status.ON, reason="Serving", message="The endpoint answers.")
-    failure = next((pod.failure for pod in pods if pod.failure is not None), None)
+    failure = next((pod.failure for pod in pods if pod.failure is not None), newest.failure)
     if failure is not None:
         return Verdict(
             status=Status.DEGRADED,

@@ -4,29 +4,36 @@
 | ----------------- | ----------------------------------------------- | --------- | ----------------------- |
 | Queued            | wanted: serve                                   | Preparing | begin copy, begin build |
 | Preparing         | copy or build not begun by this process         | Preparing | begin it                |
-| Preparing         | copy or build failed, or over its deadline      | Failed    | cancel the other        |
+| Preparing         | the snapshot's files are gone                   | Preparing | begin copy              |
+| Preparing         | copy or build failed, or over its deadline      | Failed    | cancel both             |
 | Preparing         | snapshot and environment ready                  | Starting  | apply                   |
 | Starting, Ready   | not yet told to the runtime, or no pod seen     | same      | apply                   |
 | Starting          | every pod ready                                 | Ready     |                         |
-| Starting          | a pod failed for good, crashed too often, or over the deadline | Failed | remove |
+| Starting          | the runtime refuses for good                    | Failed    | remove                  |
+| Starting, Ready   | a pod failed for good                           | Failed    | remove                  |
+| Starting          | crashed too often, or over the deadline         | Failed    | remove                  |
 | Ready             | crashed too often before it was ever steady     | Failed    | remove                  |
-| any living        | wanted: retire                                  | Retiring  | cancel copy and build   |
-| Retiring          | still in the accepted routes                    | Retiring  | wait (at most 10 s)     |
-| Retiring          | not routed, pods seen                           | Retiring  | remove                  |
-| Retiring          | no pods seen                                    | Retired   |                         |
+| Queued, Preparing | wanted: retire                                  | Retiring  | cancel copy and build   |
+| Starting, Ready, Failed | wanted: retire                            | Retiring  |                         |
+| Retiring          | may still get requests, for less than 10 s      | Retiring  | wait                    |
+| Retiring          | told to the runtime, or pods seen               | Retiring  | remove                  |
+| Retiring          | no pods seen since                              | Retired   |                         |
 | Failed            | pods seen                                       | Failed    | remove                  |
+
+Deadlines are measured by a clock that nobody sets, from when this process first saw the state: neither a clock that
+jumps nor a control plane that was down for an hour makes a revision fail.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from taxiway.domain.conditions import Condition, Failure, Phase, PhaseName, Truth
 from taxiway.domain.deployments import is_steady
 from taxiway.domain.environments import BuildProgress, BuildState
-from taxiway.domain.pods import PodObservation, PodPhase
+from taxiway.domain.pods import PodObservation, PodPhase, ReportedPhase
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
 from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, SnapshotState
 
@@ -37,6 +44,7 @@ ROUTE_GRACE = timedelta(seconds=10)
 """How long a retiring revision waits for the gateway to let go of it."""
 DRAIN_GRACE = timedelta(seconds=30)
 CRASHES_BEFORE_FAILED = 3
+STEADY_FOR_GOOD_AFTER = timedelta(minutes=5)
 LOOK_AGAIN = timedelta(milliseconds=200)
 """How soon to look at something that is under way."""
 
@@ -45,8 +53,11 @@ LOOK_AGAIN = timedelta(milliseconds=200)
 class RevisionView:
     """All that is seen of one revision at one moment.
 
-    ``copy`` and ``build`` are None where this process began none. ``was_applied``: this process told the runtime.
-    ``is_routed``: the accepted routing table sends requests to it. ``snapshot`` is the remembered copy.
+    ``snapshot`` is the remembered copy, ``has_files`` whether its files are on disk. ``copy`` and ``build`` are None
+    where this process began none. ``pods`` may be older than what was last done where ``is_fresh`` is no.
+    ``was_applied``: this process told the runtime to keep pods; ``trouble`` is why that could not be done.
+    ``is_routed``: the accepted routing table sends requests to it. ``may_get_requests``: that table or one that
+    was published since, or nobody knows. ``waited`` is how long this process has seen it in its state.
     """
 
     revision: Revision
@@ -56,6 +67,11 @@ class RevisionView:
     pods: Sequence[PodObservation]
     was_applied: bool
     is_routed: bool
+    waited: timedelta
+    has_files: bool = True
+    is_fresh: bool = True
+    may_get_requests: bool = False
+    trouble: Failure | None = None
     scale: int = 1
 
 
@@ -115,11 +131,12 @@ def plan_revision(view: RevisionView, *, now: datetime) -> RevisionPlan:
     if revision.wanted is RevisionWanted.RETIRE:
         return _plan_retiring(view, now)
     if revision.state is RevisionState.FAILED:
-        living = any(pod.phase not in (PodPhase.DRAINING, PodPhase.STOPPED) for pod in view.pods)
+        living = any(pod.phase is not PodPhase.DRAINING for pod in view.pods)
         actions = (Remove(grace=timedelta()),) if living else ()
         return RevisionPlan(actions=actions, revision=revision, snapshot=view.snapshot)
     if revision.state is RevisionState.QUEUED:
-        phases = (Phase(name=PhaseName.QUEUED, began_at=revision.created_at, ended_at=now),)
+        queued = Phase(name=PhaseName.QUEUED, began_at=revision.created_at)
+        phases = (_end(queued, now),)
         view = replace(view, revision=replace(revision, state=RevisionState.PREPARING, phases=phases))
     if view.revision.state is RevisionState.PREPARING:
         return _plan_preparing(view, now)
@@ -130,27 +147,28 @@ def plan_revision(view: RevisionView, *, now: datetime) -> RevisionPlan:
 
 
 def _plan_preparing(view: RevisionView, now: datetime) -> RevisionPlan:
-    revision, actions, snapshot = view.revision, list[Action](), view.snapshot
+    revision, actions = view.revision, list[Action]()
     snapshot, copy_action, failure = _advance_copy(view, now)
     if copy_action is not None:
         actions.append(copy_action)
     revision = replace(revision, phases=_copy_phase(revision.phases, snapshot, now))
 
-    began = _phase(revision.phases, PhaseName.ENVIRONMENT)
     build = view.build
-    if began is None:
-        revision = replace(revision, phases=(*revision.phases, Phase(name=PhaseName.ENVIRONMENT, began_at=now)))
-        if build is None or build.state in (BuildState.FAILED, BuildState.READY):
-            actions.append(BeginBuild())
-            build = None if build is None or build.state is BuildState.FAILED else build
-    elif build is None:
+    if build is None or (build.state is BuildState.FAILED and _phase(revision.phases, PhaseName.ENVIRONMENT) is None):
+        # Unknown, or the failure of an earlier attempt: it begins now, and so does its phase.
         actions.append(BeginBuild())
+        build = None
+        revision = replace(revision, phases=_with(revision.phases, Phase(name=PhaseName.ENVIRONMENT, began_at=now)))
+    elif _phase(revision.phases, PhaseName.ENVIRONMENT) is None:
+        revision = replace(revision, phases=(*revision.phases, Phase(name=PhaseName.ENVIRONMENT, began_at=now)))
     elif build.state is BuildState.FAILED:
-        failure = failure or build.failure
-    elif build.state is not BuildState.READY and now - began.began_at > BUILD_DEADLINE:
+        failure = failure or build.failure or Failure(reason="EnvironmentFailed", message="The build failed.")
+    is_built = build is not None and build.state is BuildState.READY
+    if not is_built and view.waited > BUILD_DEADLINE:
+        last = f" It was at: {build.detail}" if build is not None and build.detail else ""
         failure = failure or Failure(
             reason="BuildDeadlineExceeded",
-            message=f"The model environment was not ready after {_minutes(BUILD_DEADLINE)}: {build.detail}",
+            message=f"The model environment was not ready after {_minutes(BUILD_DEADLINE)}.{last}",
             hint="See the build log; switch it ON to try again.",
         )
     revision = replace(revision, phases=_build_phase(revision.phases, build, now))
@@ -158,24 +176,28 @@ def _plan_preparing(view: RevisionView, now: datetime) -> RevisionPlan:
     if failure is not None:
         cancels: tuple[Action, ...] = (CancelCopy(), CancelBuild())
         return RevisionPlan(actions=cancels, revision=_failed(revision, failure, now), snapshot=snapshot)
-    is_built = build is not None and build.state is BuildState.READY
     if snapshot.state is SnapshotState.READY and is_built:
         phases = (*revision.phases, Phase(name=PhaseName.POD, began_at=now))
         revision = replace(revision, state=RevisionState.STARTING, phases=phases)
         actions.append(Apply(scale=view.scale))
-        return _plan(view, actions, revision, snapshot, now, wake_at=now + _start_deadline(revision))
     return _plan(view, actions, revision, snapshot, now, wake_at=now + LOOK_AGAIN)
 
 
 def _advance_copy(view: RevisionView, now: datetime) -> tuple[SnapshotCopy, BeginCopy | None, Failure | None]:
     snapshot, copy = view.snapshot, view.copy
-    if snapshot.state is SnapshotState.READY:
+    is_lost = snapshot.state is SnapshotState.READY and not view.has_files
+    if snapshot.state is SnapshotState.READY and not is_lost:
         return snapshot, None, None
-    failed_before = (
-        snapshot.began_at is None or snapshot.began_at < view.revision.created_at
-    ) and snapshot.state is not SnapshotState.COPYING
-    if copy is None or (copy.state is CopyState.FAILED and failed_before):
-        began = replace(snapshot, state=SnapshotState.COPYING, began_at=now, failure=None, bytes_done=0)
+    if view.waited > COPY_DEADLINE and (copy is None or copy.state is CopyState.RUNNING):
+        failure = Failure(
+            reason="CopyDeadlineExceeded",
+            message=f"The model's files were not copied within {_minutes(COPY_DEADLINE)}.",
+            hint="Look at the disk and at MLflow, then switch it ON to try again.",
+        )
+        return replace(snapshot, state=SnapshotState.FAILED, failure=failure), None, failure
+    failed_before = _phase(view.revision.phases, PhaseName.SNAPSHOT) is None
+    if copy is None or is_lost or (copy.state is CopyState.FAILED and failed_before):
+        began = replace(snapshot, state=SnapshotState.COPYING, digest=None, began_at=now, failure=None, bytes_done=0)
         return began, BeginCopy(), None
     snapshot = replace(snapshot, bytes_done=copy.bytes_done, bytes_total=copy.bytes_total)
     match copy.state:
@@ -185,13 +207,6 @@ def _advance_copy(view: RevisionView, now: datetime) -> tuple[SnapshotCopy, Begi
             failure = copy.failure or Failure(reason="CopyFailed", message="The copy failed.")
             return replace(snapshot, state=SnapshotState.FAILED, failure=failure), None, failure
         case CopyState.RUNNING:
-            if snapshot.began_at is not None and now - snapshot.began_at > COPY_DEADLINE:
-                failure = Failure(
-                    reason="CopyDeadlineExceeded",
-                    message=f"The model's files were not copied within {_minutes(COPY_DEADLINE)}.",
-                    hint="Look at the disk and at MLflow, then switch it ON to try again.",
-                )
-                return replace(snapshot, state=SnapshotState.FAILED, failure=failure), None, failure
             return replace(snapshot, state=SnapshotState.COPYING), None, None
 
 
@@ -203,7 +218,8 @@ def _copy_phase(phases: tuple[Phase, ...], snapshot: SnapshotCopy, now: datetime
         return phases
     is_ready = snapshot.state is SnapshotState.READY
     progress = 1.0 if is_ready else (done / total if total else None)
-    return _with(phases, replace(phase, detail=detail, progress=progress, ended_at=now if is_ready else None))
+    phase = replace(phase, detail=detail, progress=progress)
+    return _with(phases, _end(phase, now) if is_ready else phase)
 
 
 def _build_phase(phases: tuple[Phase, ...], build: BuildProgress | None, now: datetime) -> tuple[Phase, ...]:
@@ -212,15 +228,8 @@ def _build_phase(phases: tuple[Phase, ...], build: BuildProgress | None, now: da
         return phases
     is_ready = build.state is BuildState.READY
     progress = build.packages_done / build.packages_total if build.packages_total else None
-    return _with(
-        phases,
-        replace(
-            phase,
-            detail=build.detail,
-            progress=1.0 if is_ready else progress,
-            ended_at=now if is_ready else None,
-        ),
-    )
+    phase = replace(phase, detail=build.detail, progress=1.0 if is_ready else progress)
+    return _with(phases, _end(phase, now) if is_ready else phase)
 
 
 # ------------------------------------------------------------------ starting and ready
@@ -232,7 +241,7 @@ def _plan_serving(view: RevisionView, now: datetime) -> RevisionPlan:
     if not view.was_applied or not pods:
         actions.append(Apply(scale=view.scale))
     revision = replace(revision, phases=_pod_phases(revision.phases, pods, view.is_routed, now))
-    failure = _fatal(revision, pods, now)
+    failure = _fatal(view, now)
     if failure is not None:
         return RevisionPlan(
             actions=(Remove(grace=timedelta()),),
@@ -242,46 +251,53 @@ def _plan_serving(view: RevisionView, now: datetime) -> RevisionPlan:
     is_ready = len(pods) >= view.scale and all(pod.phase is PodPhase.READY for pod in pods)
     if revision.state is RevisionState.STARTING and is_ready:
         revision = replace(revision, state=RevisionState.READY)
-    began = _phase(revision.phases, PhaseName.POD)
     wake_at = None
-    if revision.state is RevisionState.STARTING and began is not None:
-        wake_at = began.began_at + _start_deadline(revision)
+    if view.trouble is not None or not pods:
+        wake_at = now + timedelta(seconds=1)
+    elif revision.state is RevisionState.STARTING:
+        wake_at = now + max(_start_deadline(revision) - view.waited, LOOK_AGAIN)
     elif not view.is_routed or not all(is_steady(pod, now) for pod in pods):
         wake_at = now + timedelta(seconds=1)
-    return _plan(view, actions, revision, view.snapshot, now, wake_at=wake_at)
+    return _plan(view, actions, replace(revision, failure=view.trouble), view.snapshot, now, wake_at=wake_at)
 
 
-def _fatal(revision: Revision, pods: Sequence[PodObservation], now: datetime) -> Failure | None:
+def _fatal(view: RevisionView, now: datetime) -> Failure | None:
     """Say why the revision cannot become, or stay, good; None while there is hope."""
-    for pod in pods:
+    is_starting = view.revision.state is RevisionState.STARTING
+    for pod in view.pods:
         if pod.phase is PodPhase.FAILED:
             return pod.failure or Failure(reason="PodFailed", message="The pod failed.", hint="See its container log.")
         crashes = pod.restarts + (1 if pod.phase is PodPhase.UNREADY and pod.failure is not None else 0)
-        if crashes >= CRASHES_BEFORE_FAILED and not _was_ever_steady(revision, now):
+        is_well = is_steady(pod, now) or _was_ever_steady(view.revision, now)
+        if crashes >= CRASHES_BEFORE_FAILED and not is_well:
             cause = pod.failure or Failure(reason="Exited", message="", hint="See its container log.")
             reason = cause.reason if cause.reason not in ("Exited", "Killed") else "CrashLoop"
-            return replace(
-                cause,
-                reason=reason,
-                message=f"The scoring server was started {crashes} times and ended each time. {cause.message}",
-            )
-    began = _phase(revision.phases, PhaseName.POD)
-    if revision.state is RevisionState.STARTING and began is not None:
-        deadline = _start_deadline(revision)
-        if now - began.began_at >= deadline:
-            cause_text = next((pod.failure.message for pod in pods if pod.failure is not None), "")
-            return Failure(
-                reason="StartDeadlineExceeded",
-                message=f"No pod was ready after {deadline.total_seconds():g} s. {cause_text}".strip(),
-                hint="See the container log; a slow model needs a longer start deadline.",
-            )
-    return None
+            message = f"The scoring server was started again and again and ended {crashes} times. {cause.message}"
+            return replace(cause, reason=reason, message=message.strip())
+    if not is_starting:
+        return None
+    if view.trouble is not None and not view.trouble.retryable:
+        return view.trouble
+    deadline = _start_deadline(view.revision)
+    if view.waited < deadline:
+        return None
+    cause_or_none = next((pod.failure for pod in view.pods if pod.failure is not None), view.trouble)
+    return Failure(
+        reason="StartDeadlineExceeded",
+        message=f"No pod was ready after {deadline.total_seconds():g} s. "
+        f"{cause_or_none.message if cause_or_none else ''}".strip(),
+        hint="See the container log; a slow model needs a longer start deadline.",
+        lines=cause_or_none.lines if cause_or_none else (),
+    )
 
 
 def _was_ever_steady(revision: Revision, now: datetime) -> bool:
-    """Tell whether the route has been live for some time: crashes after that are the runtime's to mend."""
+    """Tell whether the route has been live for some time: crashes after that are the runtime's to mend.
+
+    A route that went live in the future did so before somebody set the clock back.
+    """
     route = _phase(revision.phases, PhaseName.ROUTE)
-    return route is not None and route.ended_at is not None and now - route.ended_at > timedelta(minutes=5)
+    return route is not None and route.ended_at is not None and abs(now - route.ended_at) > STEADY_FOR_GOOD_AFTER
 
 
 def _pod_phases(
@@ -302,36 +318,38 @@ def _pod_phases(
         phase = known or Phase(name=own, began_at=at)
         if report is None:
             return _with(phases, phase)
-        spent = timedelta(seconds=report.seconds) if own is not PhaseName.POD else now - at
-        at = min(at + spent, now)
-        phases = _with(phases, replace(phase, ended_at=at, detail=str(report.detail.get("text", ""))))
+        # The pod's own start is not reported: it is what is left of the time before the phases that are.
+        spent = report.seconds if own is not PhaseName.POD else (now - at).total_seconds() - _later_seconds(reported)
+        at = max(phase.began_at, min(at + timedelta(seconds=max(spent, 0.0)), now))
+        phases = _with(phases, replace(_end(phase, at), detail=str(report.detail.get("text", ""))))
     if pods[0].phase is not PodPhase.READY:
         return phases
     route = _phase(phases, PhaseName.ROUTE) or Phase(name=PhaseName.ROUTE, began_at=now)
     if route.ended_at is None:
-        phases = _with(phases, replace(route, ended_at=now if is_routed else None))
+        phases = _with(phases, _end(route, now) if is_routed else route)
     return phases
+
+
+def _later_seconds(reported: Mapping[str, ReportedPhase]) -> float:
+    return sum(report.seconds for name, report in reported.items() if name in ("loaded", "example"))
 
 
 # ------------------------------------------------------------------ retiring
 
 
 def _plan_retiring(view: RevisionView, now: datetime) -> RevisionPlan:
-    revision, actions = view.revision, list[Action]()
+    revision, actions, waited = view.revision, list[Action](), view.waited
     if revision.state is not RevisionState.RETIRING:
         if revision.state in (RevisionState.QUEUED, RevisionState.PREPARING):
             actions += [CancelCopy(), CancelBuild()]
-        revision = replace(
-            revision, state=RevisionState.RETIRING, retry_at=now + ROUTE_GRACE, phases=_ended(revision, now)
-        )
-    may_stop = not view.is_routed or revision.retry_at is None or now >= revision.retry_at
-    if not view.pods and (view.was_applied is False or may_stop):
-        revision = replace(revision, state=RevisionState.RETIRED, retry_at=None)
-        return RevisionPlan(actions=(*actions, Remove(grace=DRAIN_GRACE)), revision=revision, snapshot=view.snapshot)
-    if may_stop:
-        if any(pod.phase is not PodPhase.DRAINING for pod in view.pods):
-            actions.append(Remove(grace=DRAIN_GRACE))
-        return _plan(view, actions, revision, view.snapshot, now, wake_at=now + LOOK_AGAIN)
+        revision = replace(revision, state=RevisionState.RETIRING, phases=_ended(revision, now))
+        waited = timedelta()
+    if not view.pods and not view.was_applied and view.is_fresh:
+        revision = replace(revision, state=RevisionState.RETIRED)
+        return RevisionPlan(actions=tuple(actions), revision=revision, snapshot=view.snapshot)
+    is_living = view.was_applied or any(pod.phase is not PodPhase.DRAINING for pod in view.pods)
+    if is_living and (not view.may_get_requests or waited >= ROUTE_GRACE):
+        actions.append(Remove(grace=DRAIN_GRACE))
     return _plan(view, actions, revision, view.snapshot, now, wake_at=now + LOOK_AGAIN)
 
 
@@ -398,7 +416,12 @@ def _failed(revision: Revision, failure: Failure, now: datetime) -> Revision:
 
 
 def _ended(revision: Revision, now: datetime) -> tuple[Phase, ...]:
-    return tuple(replace(phase, ended_at=phase.ended_at or now) for phase in revision.phases)
+    return tuple(phase if phase.ended_at is not None else _end(phase, now) for phase in revision.phases)
+
+
+def _end(phase: Phase, at: datetime) -> Phase:
+    """End a phase; never before it began, also when the clock was set back meanwhile."""
+    return replace(phase, ended_at=max(phase.began_at, at))
 
 
 def _phase(phases: Sequence[Phase], name: PhaseName) -> Phase | None:

@@ -97,7 +97,7 @@ class Revision:
     phases: tuple[Phase, ...] = ()
     conditions: tuple[Condition, ...] = ()
     failure: Failure | None = None
-    retry_at: datetime | None = None
+    """Why it failed; while it lives, why the runtime could not be told to run it."""
 
     def spec(self, snapshot: SnapshotId) -> RevisionSpec:
         """Return what a runtime must know, once the snapshot is there."""

@@ -1,12 +1,13 @@
 """Artifact snapshots: immutable copies of a model version's files, named by the digest of their manifest.
 
-| state   | on                       | next    |
-| ------- | ------------------------ | ------- |
-| PENDING | copy begun               | COPYING |
-| COPYING | sealed and verified      | READY   |
-| COPYING | copy failed              | FAILED  |
-| COPYING | copy unknown (restart)   | PENDING |
-| READY, FAILED, PENDING | no longer wanted | DROPPED |
+| state           | on                                            | next            |
+| --------------- | --------------------------------------------- | --------------- |
+| PENDING, FAILED | a revision needs it: copy begun               | COPYING         |
+| COPYING         | copy unknown (restart, cancelled): begun anew | COPYING         |
+| COPYING         | sealed                                        | READY           |
+| COPYING         | copy failed, or over its deadline             | FAILED          |
+| READY           | a revision needs it and its files are gone    | COPYING         |
+| any             | its model version is deleted                  | (forgotten)     |
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ class SnapshotState(StrEnum):
     COPYING = "Copying"
     READY = "Ready"
     FAILED = "Failed"
-    DROPPED = "Dropped"
 
 
 class SnapshotWanted(StrEnum):
