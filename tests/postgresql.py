@@ -1,0 +1,93 @@
+"""A real PostgreSQL for tests: one server a session, a new database a test. Debian's programs, a Unix socket only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+
+PATIENCE = 30
+
+
+def find_programs() -> Path | None:
+    """Return the directory with ``initdb`` and ``pg_ctl``: the newest of Debian's, else the one on the path."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = str(debian[-1]) if debian else shutil.which("initdb")
+    return None if found is None else Path(found).parent
+
+
+@dataclass
+class PostgreSQL:
+    """A running server."""
+
+    socket: Path
+    made: int = field(default=0)
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database as Taxiway's settings take it."""
+        return f"postgresql://postgres@/{database}?host={self.socket}"
+
+    def new_database(self, template: str = "template0") -> str:
+        """Make a database and return its name."""
+        self.made += 1
+        name = f"test_{self.made}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def execute(self, statement: str) -> None:
+        """Run a statement as the server's administrator, outside a transaction."""
+        with psycopg.connect(host=str(self.socket), user="postgres", dbname="postgres", autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+@contextlib.contextmanager
+def running() -> Iterator[PostgreSQL]:
+    """Start a server in a temporary directory, and stop it and clear it away."""
+    programs = find_programs()
+    assert programs is not None, "PostgreSQL is missing; `make system` installs it"
+    directory = Path(tempfile.mkdtemp(prefix="twypg-"))
+    directory.chmod(0o755)
+    # The server refuses to run as root.
+    user: dict[str, str] = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
+    if user:
+        shutil.chown(directory, user="postgres", group="postgres")
+    data = directory / "data"
+    options = f"-c listen_addresses='' -k {directory} -c fsync=off -c max_connections=60"
+
+    def run(*argv: str) -> None:
+        done = subprocess.run(
+            [str(programs / argv[0]), *argv[1:]],
+            **user,  # type: ignore[arg-type]
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == 0, f"{argv[0]} failed: {done.stdout}{done.stderr}"
+
+    try:
+        run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        run("pg_ctl", "start", "-w", "-D", str(data), "-l", str(directory / "log"), "-o", options)
+        try:
+            yield PostgreSQL(socket=directory)
+        finally:
+            run("pg_ctl", "stop", "-D", str(data), "-m", "immediate")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Give the session's server, started when the first test asks for it."""
+    with running() as server:
+        yield server
