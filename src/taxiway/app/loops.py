@@ -1,0 +1,176 @@
+"""The loops of the control plane: what is observed, one controller a noun, and what is done now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from taxiway.app.adapters import Adapters
+from taxiway.control.controller import Controller, Reconcile
+from taxiway.control.deployments import DeploymentController
+from taxiway.control.observed import Observed
+from taxiway.control.revisions import RevisionController
+from taxiway.control.routing import RoutingController
+from taxiway.control.sweeping import Sweeper
+from taxiway.domain.errors import TaxiwayError
+from taxiway.domain.ids import RevisionId
+from taxiway.domain.pods import PodPhase
+from taxiway.ports import Clock
+from taxiway.services.conversions import Conversions
+from taxiway.services.projects import Projects
+from taxiway.store import deployments
+from taxiway.store.database import Database
+from taxiway.telemetry.metrics import ControlMetrics
+
+log = structlog.get_logger()
+
+
+class Nudges:
+    """Puts keys on the controllers' queues; nothing happens for a noun whose controller does not run here."""
+
+    def __init__(self) -> None:
+        self._controllers: dict[str, Controller] = {}
+
+    def __call__(self, kind: str, key: str) -> None:
+        """Tell the noun's controller that there is work for a key."""
+        controller = self._controllers.get(kind)
+        if controller is not None:
+            controller.queue.put(key)
+
+    def join(self, controllers: tuple[Controller, ...]) -> None:
+        """Let these controllers be told from now on."""
+        self._controllers = {controller.noun: controller for controller in controllers}
+
+
+class Loops:
+    """Everything that runs for as long as this control plane is the one that acts."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        adapters: Adapters,
+        observed: Observed,
+        nudges: Nudges,
+        conversions: Conversions,
+        projects: Projects,
+        metrics: ControlMetrics,
+        now: Clock,
+    ) -> None:
+        self._database = database
+        self._adapters = adapters
+        self._observed = observed
+        self._nudges = nudges
+        self._conversions = conversions
+        self._projects = projects
+        self._metrics = metrics
+        self._now = now
+        self._routed: frozenset[RevisionId] = frozenset()
+
+    async def run(self) -> None:
+        """Observe, converge and tidy up until cancelled. Controllers are new each time: they remember nothing."""
+        controllers = self._make_controllers()
+        self._nudges.join(controllers)
+        sweeper = Sweeper(
+            database=self._database,
+            store=self._adapters.snapshots,
+            builder=self._adapters.environments,
+            logs=self._adapters.logs,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._observed.run(self._on_pods, self._on_routes))
+            for controller in controllers:
+                tasks.create_task(controller.run())
+            tasks.create_task(every(timedelta(seconds=2), "workspaces", self._projects.make_workspaces))
+            tasks.create_task(every(timedelta(seconds=10), "conversions", self._conversions.finish_forgotten))
+            tasks.create_task(every(timedelta(seconds=60), "sweep", sweeper.sweep))
+            tasks.create_task(every(timedelta(seconds=60), "logs", self._sweep_logs))
+            tasks.create_task(every(timedelta(seconds=5), "gauges", self._measure))
+
+    def _make_controllers(self) -> tuple[Controller, ...]:
+        adapters, metrics = self._adapters, self._metrics
+        revision = RevisionController(
+            database=self._database,
+            registry=adapters.registry,
+            store=adapters.snapshots,
+            builder=adapters.environments,
+            runtime=adapters.runtime,
+            observed=self._observed,
+            nudge=self._nudges,
+            now=self._now,
+        )
+        deployment = DeploymentController(
+            database=self._database,
+            registry=adapters.registry,
+            store=adapters.snapshots,
+            logs=adapters.logs,
+            observed=self._observed,
+            nudge=self._nudges,
+            now=self._now,
+        )
+        routing = RoutingController(
+            database=self._database, gateway=adapters.gateway, observed=self._observed, now=self._now
+        )
+        return (
+            Controller("revision", reconcile=timed("revision", revision.reconcile, metrics), keys=revision.keys),
+            Controller(
+                "deployment", reconcile=timed("deployment", deployment.reconcile, metrics), keys=deployment.keys
+            ),
+            Controller("routing", reconcile=timed("routing", routing.reconcile, metrics), keys=routing.keys, width=1),
+        )
+
+    def _on_pods(self, changed: frozenset[RevisionId]) -> None:
+        for revision in changed:
+            self._nudges("revision", revision)
+        self._nudges("routing", "table")
+
+    def _on_routes(self) -> None:
+        routed = self._observed.routed()
+        for revision in routed ^ self._routed:
+            self._nudges("revision", revision)
+        self._routed = routed
+        self._nudges("routing", "table")
+
+    async def _sweep_logs(self) -> None:
+        await self._adapters.log_files.sweep()
+
+    async def _measure(self) -> None:
+        async with self._database.read() as tx:
+            known = await deployments.all_living(tx)
+        phases: Counter[str] = Counter({str(phase): 0 for phase in PodPhase})
+        phases.update(str(pod.phase) for pods in self._observed.all_pods().values() for pod in pods)
+        self._metrics.show_pods(phases)
+        self._metrics.show_deployments(Counter(str(deployment.verdict.status) for deployment in known))
+        self._metrics.routing_accepted.set(1 if self._observed.is_accepted() else 0)
+
+
+def timed(noun: str, reconcile: Reconcile, metrics: ControlMetrics) -> Reconcile:
+    """Count and time a controller's reconciles."""
+
+    async def reconcile_and_count(key: str) -> timedelta | None:
+        began, is_ok = time.perf_counter(), False
+        try:
+            delay = await reconcile(key)
+            is_ok = True
+            return delay
+        finally:
+            metrics.reconciled(noun, seconds=time.perf_counter() - began, is_ok=is_ok)
+
+    return reconcile_and_count
+
+
+async def every(period: timedelta, what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do something now and again after each period, until cancelled; a failure is logged and tried again."""
+    while True:
+        try:
+            await work()
+        except TaxiwayError as error:
+            log.warning("periodic work failed", what=what, reason=error.reason, message=error.message)
+        except Exception:
+            log.exception("periodic work failed", what=what)
+        await asyncio.sleep(period.total_seconds())
