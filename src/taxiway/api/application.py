@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,10 +32,11 @@ from taxiway.api.edge import Edge
 from taxiway.api.guard import Guard, facts_of
 from taxiway.api.limits import RateLimiter, Slots
 from taxiway.api.origins import host_name
-from taxiway.api.routing import TaxiwayRoute, route_table
+from taxiway.api.routing import SCHEMAS, TaxiwayRoute, route_table
 from taxiway.api.services import STREAMS_PER_USER, ApiServices
 from taxiway.domain.errors import TaxiwayError
 from taxiway.telemetry.metrics import ControlMetrics
+from taxiway.wire.problems import ProblemOut
 
 BODY_BYTES = 1 << 20
 ROUTERS = (
@@ -95,14 +98,12 @@ def create_api(
         openapi_tags=TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    app.state.services = services
-    app.state.metrics = metrics
-    app.state.streams = Slots(STREAMS_PER_USER)
-    app.state.guard = Guard(
-        authenticator=Authenticator(sessions=services.sessions, api_tokens=services.api_tokens, is_secure=is_secure),
-        limiter=RateLimiter(rate=requests_per_second, burst=request_burst),
-        audit=services.audit,
+    equip(
+        app,
+        services,
         metrics=metrics,
+        is_secure=is_secure,
+        limiter=RateLimiter(rate=requests_per_second, burst=request_burst),
     )
     for router in ROUTERS:
         app.include_router(router.routes, max_body_size=BODY_BYTES)
@@ -110,26 +111,38 @@ def create_api(
         app.mount(path, mounted)
     _add_handlers(app)
     hosts = {*allowed_hosts, host_name(public.netloc) or ""} - {""}
-    app.add_middleware(Edge, allowed_hosts=hosts, is_secure=is_secure, metrics=metrics)
-    app.state.openapi = describe(app, cookie=SECURE_COOKIE if is_secure else PLAIN_COOKIE)
+    app.add_middleware(Edge, allowed_hosts=hosts, is_secure=is_secure)
+    # Made when it is first asked for: it takes longer than everything else at the start.
+    app.state.openapi = functools.cache(partial(describe, app, cookie=SECURE_COOKIE if is_secure else PLAIN_COOKIE))
     app.state.routes = route_table(app)
     return app
 
 
+def equip(
+    app: FastAPI, services: ApiServices, *, metrics: ControlMetrics, limiter: RateLimiter, is_secure: bool
+) -> None:
+    """Give the application what its routes and its guard work with."""
+    app.state.services = services
+    app.state.metrics = metrics
+    app.state.streams = Slots(STREAMS_PER_USER)
+    app.state.guard = Guard(
+        authenticator=Authenticator(sessions=services.sessions, api_tokens=services.api_tokens, is_secure=is_secure),
+        limiter=limiter,
+        audit=services.audit,
+        metrics=metrics,
+    )
+
+
 def describe(app: FastAPI, *, cookie: str) -> dict[str, Any]:
-    """Return the OpenAPI document, with how one signs in."""
+    """Return the OpenAPI document, with problems and how one signs in."""
     document = app.openapi()
-    document["components"]["securitySchemes"] = {
+    components = document["components"]
+    components["securitySchemes"] = {
         "apiToken": {"type": "http", "scheme": "bearer", "description": "An API token: `twy_…`."},
         "session": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "A browser's session."},
     }
-    for path in document["paths"].values():
-        for operation in path.values():
-            for response in operation["responses"].values():
-                content = response.get("content", {})
-                schema = content.get("application/json", {}).get("schema", {})
-                if schema.get("$ref") == "#/components/schemas/ProblemOut":
-                    content[problems.MEDIA_TYPE] = content.pop("application/json")
+    problem = ProblemOut.model_json_schema(ref_template=SCHEMAS + "{model}")
+    components["schemas"] |= problem.pop("$defs") | {ProblemOut.__name__: problem}
     return document
 
 

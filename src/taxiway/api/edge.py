@@ -41,13 +41,10 @@ UNMATCHED = "unmatched"
 class Edge:
     """Wraps the application."""
 
-    def __init__(
-        self, app: ASGIApp, *, allowed_hosts: Collection[str], is_secure: bool, metrics: ControlMetrics
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, allowed_hosts: Collection[str], is_secure: bool) -> None:
         self._app = app
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
         self._headers = SECURITY_HEADERS | ({"Strict-Transport-Security": STRICT_TRANSPORT} if is_secure else {})
-        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -102,7 +99,8 @@ class Edge:
 
     def _tell(self, scope: Scope, facts: RequestFacts, status: int, seconds: float) -> None:
         route = _route(scope, facts)
-        self._metrics.answered(route=route, method=scope["method"], status=status, seconds=seconds)
+        metrics: ControlMetrics = scope["app"].state.metrics
+        metrics.answered(route=route, method=scope["method"], status=status, seconds=seconds)
         if facts.is_routine and status < 400:
             return
         log.info(

@@ -50,7 +50,7 @@ async def get_health(services: Services) -> HealthOut:
 @router.get("/openapi.json", permission=Permission.PUBLIC, response_model=dict[str, Any])
 async def get_openapi_document(request: Request) -> Response:
     """Return this document."""
-    return JSONResponse(request.app.state.openapi)
+    return JSONResponse(request.app.state.openapi())
 
 
 @router.get("/platform", permission=Permission.ACCOUNT)

@@ -11,12 +11,13 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Mount
 
 from taxiway.api.guard import Demand, Guard, facts_of
-from taxiway.api.problems import PROBLEMS
+from taxiway.api.problems import MEDIA_TYPE, PROBLEMS
 from taxiway.domain.errors import InvalidInput, NotAllowed
 from taxiway.domain.people import Asking, Permission
 from taxiway.wire.problems import ProblemOut
 
 API = "/api/v1"
+SCHEMAS = "#/components/schemas/"
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -149,12 +150,14 @@ def problem_responses(reasons: Sequence[str]) -> dict[int | str, dict[str, Any]]
         by_status.setdefault(PROBLEMS[reason][0], []).append(reason)
     documented: dict[int | str, dict[str, Any]] = {}
     for status, found in sorted(by_status.items()):
-        documented[status] = {
-            "model": ProblemOut,
-            "description": "; ".join(f"{reason}: {PROBLEMS[reason][1]}" for reason in found),
-        }
-    documented["default"] = {"model": ProblemOut, "description": "Any other refusal"}
+        documented[status] = _problem("; ".join(f"{reason}: {PROBLEMS[reason][1]}" for reason in found))
+    documented["default"] = _problem("Any other refusal")
     return documented
+
+
+def _problem(description: str) -> dict[str, Any]:
+    # By reference, not by model: the framework would build a validator for each of some hundred responses.
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": SCHEMAS + ProblemOut.__name__}}}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
