@@ -100,7 +100,9 @@ class Places:
                 raise InvalidInput(f"{directory} is not a directory of yours.", hint="Remove it, or choose another.")
             if stat.S_IMODE(facts.st_mode) & 0o077:
                 directory.chmod(0o700)
-        for directory in (self.keys, self.gateway, self.mlflow, self.pods, self.logs, self.pod_sockets):
+        for directory in (
+            self.keys, self.gateway, self.mlflow, self.pods, self.logs, self.data / "children", self.pod_sockets,
+        ):  # fmt: skip
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from pathlib import Path
@@ -55,6 +56,7 @@ def up(
     from taxiway.app import platform
     from taxiway.app.first_start import first_start
 
+    os.umask(0o077)
     settings = _settings(data_dir, settings_file, port=port)
     if platform.is_up(settings):
         say(f"Taxiway is up already: {settings.public_url}")
