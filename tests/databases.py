@@ -32,7 +32,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_name(postgresql: PostgreSQL) -> str:
-    """Migrate once; each test gets a copy."""
+    """Migrate once; each test gets it empty."""
     name = postgresql.new_database()
     asyncio.run(_migrate(postgresql.url(name)))
     return name
@@ -43,9 +43,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "taxiway.db")
         return f"sqlite:///{tmp_path / 'taxiway.db'}"
-    template: str = request.getfixturevalue("migrated_name")
+    name: str = request.getfixturevalue("migrated_name")
     server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.url(server.new_database(template))
+    server.clear(name, but="alembic_version")
+    return server.url(name)
 
 
 @pytest.fixture

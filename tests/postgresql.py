@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: one server a session, a new database a test. Debian's programs, a Unix socket only."""
+"""A real PostgreSQL for tests: one server a session. Debian's programs, a Unix socket only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 PATIENCE = 30
 
@@ -35,17 +36,34 @@ class PostgreSQL:
         """Return the URL of a database as Taxiway's settings take it."""
         return f"postgresql://postgres@/{database}?host={self.socket}"
 
-    def new_database(self, template: str = "template0") -> str:
-        """Make a database and return its name."""
+    def new_database(self) -> str:
+        """Make an empty database and return its name."""
         self.made += 1
         name = f"test_{self.made}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         return name
+
+    def clear(self, database: str, *, but: str) -> None:
+        """Delete all rows of all tables but one, and begin numbers anew. Triggers are not asked.
+
+        Much faster to make and to clear away than a new database, which is a thousand files.
+        """
+        tables = sql.SQL("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> {}")
+        with self._connect(database) as connection:
+            names = [row[0] for row in connection.execute(tables.format(but))]
+            sequences = [row[0] for row in connection.execute("SELECT sequencename FROM pg_sequences")]
+            deletions = [sql.SQL("DELETE FROM {}").format(sql.Identifier(name)) for name in names]
+            restarts = [sql.SQL("ALTER SEQUENCE {} RESTART").format(sql.Identifier(name)) for name in sequences]
+            replica = sql.SQL("SET session_replication_role = replica")
+            connection.execute(sql.SQL("; ").join([replica, *deletions, *restarts]))
 
     def execute(self, statement: str) -> None:
         """Run a statement as the server's administrator, outside a transaction."""
-        with psycopg.connect(host=str(self.socket), user="postgres", dbname="postgres", autocommit=True) as connection:
+        with self._connect("postgres") as connection:
             connection.execute(statement.encode())
+
+    def _connect(self, database: str) -> psycopg.Connection:
+        return psycopg.connect(host=str(self.socket), user="postgres", dbname=database, autocommit=True)
 
 
 @contextlib.contextmanager
@@ -56,16 +74,17 @@ def running() -> Iterator[PostgreSQL]:
     directory = Path(tempfile.mkdtemp(prefix="twypg-"))
     directory.chmod(0o755)
     # The server refuses to run as root.
-    user: dict[str, str] = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
-    if user:
-        shutil.chown(directory, user="postgres", group="postgres")
+    user = "postgres" if os.getuid() == 0 else None
+    if user is not None:
+        shutil.chown(directory, user=user, group=user)
     data = directory / "data"
     options = f"-c listen_addresses='' -k {directory} -c fsync=off -c max_connections=60"
 
     def run(*argv: str) -> None:
         done = subprocess.run(
             [str(programs / argv[0]), *argv[1:]],
-            **user,  # type: ignore[arg-type]
+            user=user,
+            group=user,
             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
             cwd=directory,
             capture_output=True,

@@ -30,5 +30,5 @@ async def wait_for_turn(tx: Transaction, turn: Turn) -> None:
 async def insert_if_new(tx: Transaction, table: Table, **values: Any) -> bool:
     """Insert a row unless one with the same key is there, or is being inserted; tell whether it was inserted."""
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    result = await tx.execute(insert(table).values(**values).on_conflict_do_nothing())
-    return bool(result.rowcount == 1)
+    query = insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
+    return (await tx.execute(query)).first() is not None
