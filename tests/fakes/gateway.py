@@ -51,6 +51,10 @@ class FakeGateway:
     def control_plane_died(self) -> None:
         """Nothing of a gateway dies with it."""
 
+    def is_waiting(self) -> bool:
+        """Whether a published table is not in force yet."""
+        return self._waiting is not None
+
     def prefixes(self) -> Sequence[str]:
         """Which endpoints exist."""
         return sorted(route.prefix for route in self.in_force.routes) if self.in_force else []

@@ -57,7 +57,9 @@ TAMPERED = Failure(
 
 
 @dataclass(kw_only=True)
-class _Pod:
+class FakePod:
+    """One pod: when it was started, and when it was told to stop."""
+
     id: PodId
     revision: RevisionId
     born: float
@@ -81,7 +83,7 @@ class FakeRuntime:
         """What ``observe`` raises, for as long as it is set."""
         self.made = 0
         self.most_at_once: Counter[RevisionId] = Counter()
-        self._pods: dict[PodId, _Pod] = {}
+        self._pods: dict[PodId, FakePod] = {}
 
     async def apply(self, spec: RevisionSpec, *, scale: int) -> None:
         if spec.id in self.refusals:
@@ -122,6 +124,10 @@ class FakeRuntime:
         """Forget what was wanted. Pods go on."""
         self.wanted.clear()
 
+    def living(self) -> Sequence[FakePod]:
+        """All pods, draining ones too."""
+        return list(self._pods.values())
+
     def running(self) -> Sequence[RevisionId]:
         """Whose pods run, draining ones too."""
         return sorted(pod.revision for pod in self._pods.values())
@@ -136,7 +142,7 @@ class FakeRuntime:
 
     def _make(self, revision: RevisionId) -> None:
         self.made += 1
-        pod = _Pod(
+        pod = FakePod(
             id=PodId(f"p{self.made:04}"),
             revision=revision,
             born=self._clock.elapsed(),
@@ -159,7 +165,7 @@ class FakeRuntime:
                 self.wanted.pop(pod.revision, None)
                 self.fates[pod.revision] = PodFate.WELL
 
-    def _seen(self, pod: _Pod) -> PodObservation:
+    def _seen(self, pod: FakePod) -> PodObservation:
         now = self._clock.elapsed()
         age, restarts, is_down = now - pod.born, 0, False
         life = {
@@ -188,7 +194,7 @@ class FakeRuntime:
         return replace(observation, phases=REPORTED) if observation.phase is PodPhase.READY else observation
 
     @staticmethod
-    def _phase(pod: _Pod, age: float, *, is_down: bool) -> PodPhase:
+    def _phase(pod: FakePod, age: float, *, is_down: bool) -> PodPhase:
         if pod.draining_since is not None:
             return PodPhase.DRAINING
         if is_down:

@@ -55,6 +55,9 @@ class DeploymentController:
             if before is None:
                 return None
             known = await revisions.of_deployment(tx, before.id)
+        for revision in known:
+            if revision.state is RevisionState.QUEUED:
+                self._nudge("revision", revision.id)
         if before.wanted is DeploymentWanted.DELETED and all(
             revision.state is RevisionState.RETIRED for revision in known
         ):

@@ -1,0 +1,140 @@
+"""kill -9 at every point of convert, OFF, ON, configure, delete: the same end, or nothing done and a retry works."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from taxiway.domain.errors import NotFound
+from taxiway.domain.events import CONTROL
+from taxiway.domain.ids import RevisionId
+from taxiway.domain.resources import MEBIBYTE, Resources
+from tests.builders import an_asking
+from tests.control.harness import NAME, ControlPlane, a_world
+from tests.control.killing import Killed, Killer, WatchedDatabase, watched
+
+pytestmark = pytest.mark.fault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What is asked for, what must be there before, and what is there in the end whatever happens."""
+
+    name: str
+    ask: Callable[[ControlPlane], Awaitable[object]]
+    before: tuple[Callable[[ControlPlane], Awaitable[object]], ...] = ()
+
+
+async def configure(plane: ControlPlane) -> None:
+    await plane.deployments.configure(an_asking(), NAME, resources=Resources(memory_bytes=512 * MEBIBYTE))
+
+
+async def delete(plane: ControlPlane) -> None:
+    try:
+        await plane.delete()
+    except NotFound:
+        return
+
+
+CONVERT = Operation(name="convert", ask=ControlPlane.convert)
+OPERATIONS = [
+    CONVERT,
+    Operation(name="off", ask=ControlPlane.off, before=(CONVERT.ask,)),
+    Operation(name="on", ask=ControlPlane.on, before=(CONVERT.ask, ControlPlane.off)),
+    Operation(name="configure", ask=configure, before=(CONVERT.ask,)),
+    Operation(name="delete", ask=delete, before=(CONVERT.ask,)),
+]
+
+
+def number(revision: RevisionId) -> str:
+    """A revision's number, by its id: what comes before is made up anew by each conversion."""
+    return revision.rpartition("-")[2]
+
+
+async def the_end(plane: ControlPlane) -> dict[str, object]:
+    """Return all that people and the machine have in the end."""
+    world = plane.world
+    found: dict[str, object] = {
+        "endpoints": world.gateway.prefixes(),
+        "answers": {prefix: [number(key) for key in targets] for prefix, targets in world.gateway.targets().items()},
+        "pods": Counter(number(key) for key in world.runtime.running()),
+        "registered": {key: sorted(versions) for key, versions in world.registry.versions.items()},
+        "files": sorted(world.store.contents),
+        "model environments": sorted(world.builder.ready),
+    }
+    for table in ("deployments", "revisions", "snapshots", "model_versions", "models"):
+        found[table] = await plane.rows(table)
+    if found["deployments"]:
+        deployment = await plane.deployment()
+        found["verdict"] = deployment.verdict
+        found["configuration"] = (deployment.wanted, deployment.resources)
+        found["is seen"] = deployment.observed_generation == deployment.generation
+        found["states"] = await plane.states()
+        found["snapshot"] = (await plane.snapshot()).state
+    return found
+
+
+@dataclass(kw_only=True)
+class Course:
+    """One operation that went its way, with the world at every point of it."""
+
+    end: dict[str, object]
+    told: Counter[str]
+    points: Counter[str]
+    killed: list[Killed]
+
+
+async def course_of(operation: Operation, directory: Path) -> Course:
+    world = await a_world(directory)
+    killer = Killer(world, directory)
+    plane = ControlPlane(world, database=WatchedDatabase(world.open(), killer), wrap=watched(killer))
+    for step in operation.before:
+        await step(plane)
+        await plane.settle()
+    killer.is_armed = True
+    await operation.ask(plane)
+    killer.was_answered = True
+    await plane.settle()
+    killer.is_armed = False
+    course = Course(end=await the_end(plane), told=await told(plane), points=killer.points, killed=killer.killed)
+    await plane.close()
+    return course
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+async def test_the_end_is_the_same_wherever_the_control_plane_is_killed(operation: Operation, tmp_path: Path) -> None:
+    course = await course_of(operation, tmp_path)
+    assert {"before commit", "after commit", "before Runtime.observe", "after Gateway.accepted"} <= course.points.keys()
+    assert len(course.killed) >= 8
+    for killed in course.killed:
+        await check(killed, operation, course)
+
+
+async def check(killed: Killed, operation: Operation, course: Course) -> None:
+    plane = ControlPlane(killed.world)
+    try:
+        await plane.settle()
+        if not killed.was_answered:
+            # Nobody was told that it was accepted: half a minute later it was done for whoever asked, or not at all.
+            await plane.run(31)
+            await plane.conversions.finish_forgotten()
+            await plane.settle()
+            await operation.ask(plane)
+            await plane.settle()
+        assert await the_end(plane) == course.end, killed.point
+        assert not plane.errors, killed.point
+        twice = [what for what, times in (await told(plane)).items() if times > max(1, course.told[what])]
+        assert not twice, killed.point
+    finally:
+        await plane.close()
+
+
+async def told(plane: ControlPlane) -> Counter[str]:
+    """Count what was told of controllers' doings, by its words."""
+    return Counter(
+        f"{event.was} → {event.became}: {event.message}" for event in await plane.events() if event.actor == CONTROL
+    )
