@@ -70,12 +70,11 @@ class Platform:
             "MLFLOW_TRACKING_URI": f"{self.url}/mlflow",
             "MLFLOW_TRACKING_TOKEN": self.token,
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "GIT_PYTHON_REFRESH": "quiet",
         }
 
-    def command(
-        self, *arguments: str, check: bool = True, timeout: float = 300
-    ) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run ``taxiway …``."""
         done = subprocess.run(
             [str(Path(sys.executable).with_name("taxiway")), *arguments],

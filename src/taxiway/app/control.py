@@ -18,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from taxiway.api.application import create_api
+from taxiway.api.mlflow import PREFIX, MLflowMount
 from taxiway.api.services import ApiServices
 from taxiway.app.adapters import Adapters, default_options, default_resources, host_capacity, open_adapters
 from taxiway.app.engines import Engine, Engines
@@ -31,6 +32,7 @@ from taxiway.domain.platform import EngineFacts, PlatformFacts
 from taxiway.gateway.start import envoy_child, write_bootstrap
 from taxiway.keys.signer import FileSigner
 from taxiway.registry.child import mlflow_child
+from taxiway.registry.proxy import MLflowProxy
 from taxiway.services.access_tokens import AccessTokens
 from taxiway.services.api_tokens import ApiTokens
 from taxiway.services.audit import AuditLog
@@ -41,6 +43,7 @@ from taxiway.services.passwords import PasswordHasher
 from taxiway.services.projects import Projects
 from taxiway.services.runs import Runs
 from taxiway.services.sessions import Sessions
+from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.services.users import Users
 from taxiway.settings import Settings
 from taxiway.store.database import Database, open_database
@@ -112,6 +115,13 @@ async def _serve(
         allowed_hosts=settings.server.allowed_hosts,
         requests_per_second=settings.limits.requests_per_second,
         request_burst=settings.limits.request_burst,
+        mounts={
+            PREFIX: MLflowMount(
+                MLflowProxy(adapters.connection, upload_limit=settings.tracking.upload_limit_gib << 30),
+                audit=services.audit,
+                changes=TrackingChanges(database=database, now=now),
+            )
+        },
     )
     server = _server(api)
     _stop_on_signals(server)
