@@ -1,4 +1,4 @@
-"""``taxiway experiment …`` and ``taxiway run …``: what was tracked, and what can be converted."""
+"""``taxiway tracking``, ``experiment …`` and ``run …``: where to log, what was tracked, what can be converted."""
 
 from __future__ import annotations
 
@@ -14,8 +14,21 @@ run = typer.Typer(help="Runs and the models that they logged.", no_args_is_help=
 
 def add_to(application: typer.Typer) -> None:
     """Add the commands of this file."""
+    application.command("tracking")(tracking)
     application.add_typer(experiment, name="experiment")
     application.add_typer(run, name="run")
+
+
+def tracking() -> None:
+    """Print the line that points MLflow here, for `eval "$(taxiway tracking)"`; and how to get a token."""
+    from taxiway.client import find_profile
+
+    found = find_profile()
+    typer.echo(f"export MLFLOW_TRACKING_URI={found.url}/mlflow")
+    say(
+        "MLflow needs a token as well: "
+        f"export MLFLOW_TRACKING_TOKEN=$(taxiway token create --name laptop --project {found.project or 'PROJECT'})"
+    )
 
 
 @experiment.command("list")
