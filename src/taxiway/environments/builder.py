@@ -120,23 +120,30 @@ class UvEnvironmentBuilder:
         )
         self._places = asyncio.Semaphore(concurrent_builds)
         self._begun: dict[EnvironmentId, _Begun] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Clear away what a crash left half built. No other builder may work in the same home."""
+        """Clear away what a crash left half built, and begin to look for interpreters.
+
+        No other builder may work in the same home.
+        """
+        self._looking = asyncio.create_task(self._look_for_interpreters())
         count = await asyncio.to_thread(sealing.clear_leftovers, self._home)
         if count:
             _log.info("cleared away %d half-built model environments", count)
 
     async def close(self) -> None:
         """Stop all builds."""
+        if self._looking is not None:
+            await self._looking
         for environment in list(self._begun):
             await self.cancel(environment)
 
     def check(self, facts: ModelFacts) -> EnvironmentRequest:
         """Turn what a model asks for into a request. Raises NoInterpreter or UnsupportedRequirements at once.
 
-        May be called in any thread. It looks for interpreters on the host the first time and when one is missing,
-        which takes up to a second.
+        EnvironmentFailed where uv is missing. May be called in any thread: it looks for interpreters on the host when
+        one is missing, which takes a second where a version manager has many shims.
         """
         python = requirements.minor_of(facts.python_version)
         asked = requirements.check_requirements(facts.requirements)
@@ -147,12 +154,7 @@ class UvEnvironmentBuilder:
                 f"({fitting}).",
                 hint="Log the model with a newer Python.",
             )
-        try:
-            interpreter = self._interpreters.get(python)
-        except FileNotFoundError:
-            missing = failures.uv_is_missing()
-            raise EnvironmentFailed(missing.message, hint=missing.hint) from None
-        if interpreter is None:
+        if self._interpreters.get(python) is None:
             message, hint = failures.no_interpreter(python, self._interpreters.versions())
             raise NoInterpreter(message, hint=hint)
         return EnvironmentRequest(
@@ -215,6 +217,12 @@ class UvEnvironmentBuilder:
     def locate(self, environment: EnvironmentId) -> Path:
         """Return the environment's directory (``bin/python`` in it); it may be missing."""
         return self._home / environment
+
+    async def _look_for_interpreters(self) -> None:
+        try:
+            await asyncio.to_thread(self._interpreters.get, requirements.OWN_PYTHON)
+        except EnvironmentFailed as error:
+            _log.warning("model environments cannot be built: %s", error.message)
 
     async def _keep(self, begun: _Begun, log: _QuietLog) -> None:
         """Run a build within its deadline, when there is a place, and keep how it ended."""

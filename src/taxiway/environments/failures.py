@@ -53,6 +53,12 @@ _RULES = (
         reason=OutOfDisk.reason,
     ),
     _rule(
+        r"\((401) Unauthorized\)|returned a (403) Forbidden",
+        "The package index refused access ({0}).",
+        "Check the credentials in environments.index_url, or in the host's own uv configuration, then try again.",
+        reason=_INDEX_UNREACHABLE,
+    ),
+    _rule(
         r"Hash mismatch for `" + _NAME + "`",
         "The file of {0} is not the one that was resolved: its hash differs.",
         "Look who changed that file in the package index or the wheel store, then try again.",
@@ -76,6 +82,11 @@ _RULES = (
         _NAME + r" has no wheels with a matching (Python ABI|Python implementation|Python version|platform|ABI) tag",
         "There is no wheel of {0} for this host's Python or platform (no matching {1} tag).",
         "Log the model with a version that has one, or set environments.allow_source_builds to build it from source.",
+    ),
+    _rule(
+        _NAME + r" requires Python ([<>=!~]\S+)",
+        "{0} needs Python {1}, and the model was logged with another.",
+        "Log the model with a version of the package that runs on its Python.",
     ),
     _rule(
         _NAME + r" has no usable wheels",

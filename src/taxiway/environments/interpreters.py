@@ -17,6 +17,9 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
+from taxiway.domain.errors import EnvironmentFailed
+from taxiway.environments.failures import uv_is_missing
+
 _SECONDS = 30
 _LOOK_AGAIN_SECONDS = 5.0
 _NOT_INHERITED = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__")
@@ -71,14 +74,17 @@ class Interpreters:
         self._looked_at: float | None = None
 
     def get(self, minor: str) -> Path | None:
-        """Return the interpreter of a minor version; None where there is none."""
+        """Return the interpreter of a minor version; None where there is none.
+
+        Raises EnvironmentFailed when uv is missing or does not answer.
+        """
         with self._lock:
             known = self._found.get(minor)
             if known is not None and known.exists():
                 return known
             now = self._monotonic()
             if self._looked_at is None or now - self._looked_at >= _LOOK_AGAIN_SECONDS:
-                self._found = self._find()
+                self._found = self._look()
                 self._looked_at = now
             return self._found.get(minor)
 
@@ -86,6 +92,18 @@ class Interpreters:
         """Return the minor versions that were found, oldest first."""
         with self._lock:
             return tuple(sorted(self._found, key=lambda minor: [int(part) for part in minor.split(".")]))
+
+    def _look(self) -> dict[str, Path]:
+        try:
+            return self._find()
+        except FileNotFoundError:
+            missing = uv_is_missing()
+            raise EnvironmentFailed(missing.message, hint=missing.hint) from None
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            raise EnvironmentFailed(
+                f"uv does not say which Pythons are installed: {type(error).__name__}.",
+                hint="See `taxiway doctor`, then try again.",
+            ) from error
 
 
 def _environment(host: Mapping[str, str]) -> dict[str, str]:

@@ -21,6 +21,8 @@ from packaging.version import InvalidVersion, Version
 from taxiway.domain.environments import EnvironmentRequest
 from taxiway.domain.errors import UnsupportedRequirements
 
+OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The minor version that Taxiway itself runs on."""
 MLFLOW = frozenset({"mlflow", "mlflow-skinny"})
 MLFLOW_NEEDS = ("pandas", "numpy")
 """What MLflow's pyfunc imports and ``mlflow-skinny`` does not bring."""
