@@ -14,17 +14,31 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
+# All that the server needs is imported before the model is, so that no module of a model's can take its place.
 from taxiway_scoring import manifest
+from taxiway_scoring.app import Identity, Limits, ScoringApp
 from taxiway_scoring.contract import Contract, ContractError, compile_signature
+from taxiway_scoring.predictor import LoadFailed, PyfuncPredictor, find_example, load_predictor
+from taxiway_scoring.refusals import Refused
+from taxiway_scoring.server import Connections, ServerLimits, listen
+
+try:
+    import uvloop
+except ImportError:  # pragma: no cover
+    uvloop = None
 
 FAILED_EXIT = 3
 STUCK_EXIT = 4
-STUCK_GRACE_SECONDS = 1.0
+LAST_WORDS_SECONDS = 0.2
+"""How long a process that gives up lets its last answers go out."""
+QUIET_SECONDS = 1.0
+"""How long a draining pod waits for another request on kept connections before it closes them."""
+ACCEPT_SECONDS = 0.05
+"""How long it goes on accepting who had connected before its socket vanished."""
 log = logging.getLogger("taxiway")
 
 
@@ -100,22 +114,18 @@ def read_model(files: Path) -> tuple[dict[str, Any], Contract]:
         raise Failed("MalformedModel", f"MLmodel cannot be understood: {error}", "Log the model again.") from error
 
 
-def load(files: Path, contract: Contract) -> Any:
-    """Load the model; turns what went wrong into a reported failure."""
-    from taxiway_scoring.predictor import LoadFailed, load_predictor
-
+def load(files: Path, metadata: dict[str, Any], contract: Contract) -> tuple[PyfuncPredictor, bytes | None]:
+    """Load the model and its input example; turns what went wrong into a reported failure."""
     try:
-        return load_predictor(files, contract)
+        return load_predictor(files, contract), find_example(files, metadata)
     except LoadFailed as error:
         raise Failed(error.reason, error.message, error.hint, retryable=error.retryable) from error
 
 
-def score_example(app: Any, predictor: Any, example: bytes | None) -> float | None:
+def score_example(app: ScoringApp, predictor: PyfuncPredictor, example: bytes | None) -> float | None:
     """Score the model's own input example; None where it has none."""
     if example is None:
         return None
-    from taxiway_scoring.payload import Refused
-
     began = time.monotonic()
     try:
         app.score(predictor, example, "application/json")
@@ -125,36 +135,50 @@ def score_example(app: Any, predictor: Any, example: bytes | None) -> float | No
             f"The model's own input example could not be scored: {refusal.message}",
             "See the container log; log the model again with an example that it can predict.",
         ) from refusal
+    except MemoryError as error:
+        raise Failed(
+            "OutOfMemory", "The memory was not enough to score the input example.", "Give it more memory."
+        ) from error
     return time.monotonic() - began
 
 
-async def serve(app: Any, config: dict[str, Any], reports: Reports) -> None:
+async def serve(app: ScoringApp, config: dict[str, Any], reports: Reports) -> None:
     """Listen until SIGTERM, then finish what is in flight within the drain time."""
-    from taxiway_scoring.server import ServerLimits, listen
-
-    limits = config.get("limits", {})
+    limits, socket = config.get("limits", {}), config.get("socket")
     bounds = ServerLimits(
         body_bytes=int(limits.get("body_bytes", 16 << 20)),
         header_seconds=float(limits.get("header_seconds", 10)),
+        body_seconds=float(limits.get("body_seconds", 60)),
         idle_seconds=float(limits.get("idle_seconds", 300)),
     )
-    app.is_ready = True
-    server, connections = await listen(app, bounds, socket_path=config.get("socket"), port=config.get("port"))
-    if config.get("socket") is None:
-        log.info("listening on port %s", server.sockets[0].getsockname()[1])
-    reports.phase("ready", 0.0)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    app.is_ready = True
+    server, connections = await listen(app, bounds, socket_path=socket, port=config.get("port"))
+    if socket is None:
+        log.info("listening on port %s", server.sockets[0].getsockname()[1])
+    reports.phase("ready", 0.0)
     await stop.wait()
     app.is_ready = False
     reports.phase("draining", 0.0, text=f"{connections.busy} requests in flight")
+    if socket is not None:
+        Path(socket).unlink(missing_ok=True)
+    await asyncio.sleep(ACCEPT_SECONDS)
     server.close()
-    connections.drain()
-    deadline = loop.time() + float(limits.get("drain_seconds", 30))
-    while connections.busy and loop.time() < deadline:
+    await drain(connections, float(limits.get("drain_seconds", 30)))
+
+
+async def drain(connections: Connections, seconds: float) -> None:
+    """Answer what comes on kept connections and close each after it, the quiet ones after a moment."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    connections.is_draining = True
+    while connections.open and loop.time() < began + seconds:
+        if loop.time() >= began + QUIET_SECONDS:
+            connections.close_idle()
         await asyncio.sleep(0.02)
+    connections.abort()
 
 
 def run(config: dict[str, Any], reports: Reports) -> None:
@@ -165,14 +189,9 @@ def run(config: dict[str, Any], reports: Reports) -> None:
 
     began = time.monotonic()
     metadata, contract = read_model(files)
-    from taxiway_scoring.predictor import find_example
-
-    example = find_example(files, metadata)
-    predictor = load(files, contract)
+    predictor, example = load(files, metadata, contract)
     load_seconds = time.monotonic() - began
     reports.phase("loaded", load_seconds, text=f"MLflow {predictor.mlflow_version}")
-
-    from taxiway_scoring.app import Identity, Limits, ScoringApp
 
     limits = config.get("limits", {})
     app = ScoringApp(
@@ -181,11 +200,12 @@ def run(config: dict[str, Any], reports: Reports) -> None:
         limits=Limits(
             timeout_seconds=float(limits.get("timeout_seconds", 30)),
             concurrency=int(limits.get("concurrency", 1)),
-            queue=int(limits.get("queue", 100)),
+            queue=int(limits.get("queue", Limits.queue)),
+            queue_bytes=max(Limits.queue_bytes, 4 * int(limits.get("body_bytes", 0))),
             refuse_mismatch=config.get("on_output_mismatch") == "refuse",
         ),
         example=example,
-        on_stuck=lambda: _watch_stuck(app, reports),
+        on_stuck=lambda: _end_stuck(reports),
     )
     app.telemetry.load_seconds = load_seconds
     seconds = score_example(app, predictor, example)
@@ -195,43 +215,23 @@ def run(config: dict[str, Any], reports: Reports) -> None:
     app.install(predictor)
     gc.collect()
     gc.freeze()
-    _run_loop(serve(app, config, reports))
+    (asyncio if uvloop is None else uvloop).run(serve(app, config, reports))
 
 
-def _run_loop(main: Any) -> None:
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
-
-
-def _watch_stuck(app: Any, reports: Reports) -> None:
-    """End the process when a prediction that is over its deadline does not come back: a thread cannot be killed."""
-    thread = threading.Timer(STUCK_GRACE_SECONDS, _end_if_stuck, (app, reports, app.finished))
-    thread.daemon = True
-    thread.start()
-
-
-def _end_if_stuck(app: Any, reports: Reports, finished_then: int) -> None:
-    if app.finished > finished_then:
-        return
+def _end_stuck(reports: Reports) -> None:
+    """End the process, for a thread that is stuck in a prediction cannot be ended."""
     message = "A prediction went on after its deadline; the scoring server is started anew."
     log.error(message)
-    reports.send(
-        {
-            "failed": {
-                "reason": "PredictionStuck",
-                "message": message,
-                "hint": "Raise the prediction's time limit, or find out what the model waits for.",
-                "retryable": True,
-            }
-        }
-    )
+    hint = "Raise the prediction's time limit, or find out what the model waits for."
+    reports.send({"failed": {"reason": "PredictionStuck", "message": message, "hint": hint, "retryable": True}})
+    asyncio.get_running_loop().call_later(LAST_WORDS_SECONDS, _end, STUCK_EXIT)
+
+
+def _end(code: int) -> None:
+    """End at once: a model's own threads must not hold it up."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(STUCK_EXIT)
+    os._exit(code)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -246,12 +246,8 @@ def main(argv: list[str] | None = None) -> None:
     except Failed as error:
         log.error("%s", error)  # noqa: TRY400
         reports.send({"failed": error.document})
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(FAILED_EXIT)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # a model's own threads must not hold up the end
+        _end(FAILED_EXIT)
+    _end(0)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,16 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from taxiway_scoring.contract import Contract, Mismatch, check_value, openapi
-from taxiway_scoring.payload import Refused, plain, read_request, write_predictions
+from taxiway_scoring.answers import plain, write_predictions
+from taxiway_scoring.contract import NULLABLE, Contract, Mismatch, check_value, openapi
+from taxiway_scoring.docs import page
+from taxiway_scoring.payload import Request, read_request
 from taxiway_scoring.predictor import Predictor
+from taxiway_scoring.refusals import Refused
 from taxiway_scoring.telemetry import Telemetry
 
 log = logging.getLogger("taxiway")
@@ -34,7 +37,9 @@ ERROR_CODES = {
 }
 """MLflow's names for what our status codes say."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,80}\Z")
-_NUL = b"\n"
+STUCK_GRACE_SECONDS = 1.0
+"""How much longer than its time limit a prediction may take before it counts as one that never ends."""
+_ALIVE = b"\n"
 
 
 @dataclass
@@ -70,16 +75,25 @@ class Identity:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much at once and how long."""
+    """How much at once and how long. ``queue`` and ``queue_bytes`` bound what waits behind what is predicted."""
 
     timeout_seconds: float = 30.0
     concurrency: int = 1
-    queue: int = 100
+    queue: int = 128
+    queue_bytes: int = 64 << 20
     refuse_mismatch: bool = False
 
 
+@dataclass
+class Job:
+    """One prediction: when it was begun (monotonic; None while it waits) and what becomes of it."""
+
+    began: float | None = None
+    future: Future[tuple[bytes, int]] = field(default_factory=Future)
+
+
 class ScoringApp:
-    """Answers requests for one model. ``predictor`` None: still loading."""
+    """Answers requests for one model. Until ``install`` it has none; ``is_ready`` is what readiness probes see."""
 
     def __init__(
         self,
@@ -90,16 +104,20 @@ class ScoringApp:
         example: bytes | None = None,
         on_stuck: Callable[[], None] = lambda: None,
     ) -> None:
+        """``on_stuck`` is called when a prediction does not end after its time limit: a thread cannot be killed."""
         self.telemetry = Telemetry()
         self.is_ready = False
-        self.finished = 0
-        """Predictions that came back, in time or not: what tells a slow one from a stuck one."""
         self._identity = identity
         self._contract = contract
         self._limits = limits
         self._predictor: Predictor | None = None
         self._on_stuck = on_stuck
         self._threads = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="predict")
+        self._held_bytes = 0
+        self._pace = 0.0
+        """Seconds that a prediction took of late."""
+        self._is_given_up = False
+        self._end: asyncio.Future[None] | None = None
         self._openapi = json.dumps(
             openapi(
                 contract,
@@ -113,6 +131,12 @@ class ScoringApp:
         """Give the loaded model."""
         self._predictor = predictor
 
+    def give_up(self) -> None:
+        """Answer all that waits with 503: the process is about to end."""
+        self.is_ready, self._is_given_up = False, True
+        if self._end is not None and not self._end.done():
+            self._end.set_result(None)
+
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """Answer one request; never raises."""
         given = request.headers.get("x-request-id", "")
@@ -124,12 +148,7 @@ class ScoringApp:
         except Exception:
             log.exception("request %s failed", request_id)
             response = self._problem(500, "Internal", "The scoring server failed on this request.", request_id)
-        response.headers |= {
-            "X-Request-Id": request_id,
-            "X-Taxiway-Revision": self._identity.revision,
-            "X-Taxiway-Pod": self._identity.pod,
-        }
-        return response
+        return self._signed(response, request_id)
 
     async def _route(self, request: HttpRequest) -> HttpResponse:
         path, method = request.path.partition("?")[0], request.method
@@ -174,49 +193,86 @@ class ScoringApp:
 
     async def _predict(self, request: HttpRequest) -> HttpResponse:
         predictor = self._predictor
-        if predictor is None or not self.is_ready:
+        if predictor is None or self._is_given_up:
             raise Refused(503, "NotReady", "The model is not ready.")
-        if self.telemetry.in_flight > self._limits.concurrency + self._limits.queue:
-            raise Refused(429, "TooManyRequests", "The pod has as many requests as it may hold.")
-        if request.headers.get("content-encoding", "identity") != "identity":
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise Refused(415, "UnsupportedMediaType", "Compressed bodies are not understood.")
-        header = request.headers.get("content-type", "application/json")
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self.score, predictor, request.body, header)
+        self._admit(len(request.body))
+        self._held_bytes += len(request.body)
         try:
-            async with asyncio.timeout(self._limits.timeout_seconds):
-                body, rows = await asyncio.shield(work)
-        except TimeoutError:
-            if not work.cancel():
-                self._on_stuck()
-            work.add_done_callback(lambda done: done.cancelled() or done.exception())
-            raise Refused(
-                504,
-                "PredictionTimedOut",
-                f"The prediction took longer than {self._limits.timeout_seconds:g} s.",
-            ) from None
-        return HttpResponse(200, body, rows=rows)
+            return await self._wait_for(self._begin(predictor, request))
+        finally:
+            self._held_bytes -= len(request.body)
+
+    def _admit(self, size: int) -> None:
+        """Refuse what could not be answered in time, or would take too much memory until then."""
+        limits, waiting = self._limits, self.telemetry.in_flight - 1
+        if waiting < limits.concurrency:
+            return
+        if (
+            waiting >= limits.concurrency + limits.queue
+            or self._held_bytes + size > limits.queue_bytes
+            or self._pace * waiting / limits.concurrency > limits.timeout_seconds
+        ):
+            raise Refused(429, "TooManyRequests", "The pod has as many requests as it can answer in time.")
+
+    def _begin(self, predictor: Predictor, request: HttpRequest) -> Job:
+        header = request.headers.get("content-type", "application/json")
+        job = Job()
+
+        def work() -> tuple[bytes, int]:
+            job.began = time.monotonic()
+            try:
+                return self.score(predictor, request.body, header)
+            finally:
+                self._pace += 0.2 * (time.monotonic() - job.began - self._pace)
+
+        job.future = self._threads.submit(work)
+        return job
+
+    async def _wait_for(self, job: Job) -> HttpResponse:
+        seconds = self._limits.timeout_seconds
+        result = asyncio.wrap_future(job.future)
+        # Nobody may wait for it any more when it fails.
+        result.add_done_callback(lambda done: done.cancelled() or done.exception())
+        end = self._end = self._end or asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait((result, end), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if result.done():
+                body, rows = result.result()
+                return HttpResponse(200, body, rows=rows)
+        finally:
+            # Also where the client has gone: what is not begun need not be, what is may be stuck.
+            if not job.future.cancel() and not job.future.done():
+                self._watch(job)
+        if self._is_given_up:
+            raise Refused(503, "NotReady", "The scoring server is started anew.")
+        raise Refused(504, "PredictionTimedOut", f"The prediction took longer than {seconds:g} s.")
+
+    def _watch(self, job: Job) -> None:
+        now = time.monotonic()
+        overdue = (job.began or now) + self._limits.timeout_seconds + STUCK_GRACE_SECONDS
+        asyncio.get_running_loop().call_later(max(0.0, overdue - now), self._look_at, job)
+
+    def _look_at(self, job: Job) -> None:
+        if not job.future.done() and not self._is_given_up:
+            self.give_up()
+            self._on_stuck()
 
     def score(self, predictor: Predictor, body: bytes, header: str) -> tuple[bytes, int]:
         """Decode, predict, encode; runs in a thread. Raises Refused."""
         checked = read_request(self._contract, body, header, is_typed=predictor.is_typed)
-        try:
-            predictions = predictor.predict(checked)
-        except Refused:
-            raise
-        except Exception as error:
-            log.exception("the model failed")
-            raise Refused(
-                500, "PredictionFailed", f"The model raised {type(error).__name__}; its log says where."
-            ) from None
-        finally:
-            self.finished += 1
+        predictions = _predictions(predictor, checked)
         try:
             values = plain(predictions)
             self._check_output(values)
             return write_predictions(values), len(values) if isinstance(values, list) else 1
-        except TypeError as error:
-            log.warning("unusable predictions: %s", error)
-            raise Refused(500, "PredictionFailed", str(error)) from None
+        except (TypeError, ValueError, RecursionError) as error:
+            log.warning("unusable predictions: %s", type(error).__name__)
+            kind = type(predictions).__name__
+            raise Refused(
+                500, "PredictionFailed", f"The model returned a {kind} with something that JSON does not have."
+            ) from None
 
     def _check_output(self, values: Any) -> None:
         if self._keeps_its_promise(values):
@@ -244,12 +300,12 @@ class ScoringApp:
     # -------------------------------------------------------------- the small routes
 
     def _live(self) -> HttpResponse:
-        return HttpResponse(200, _NUL, "text/plain")
+        return HttpResponse(200, _ALIVE, "text/plain")
 
     def _ready(self) -> HttpResponse:
         if not self.is_ready:
             raise Refused(503, "NotReady", "The model is not ready.")
-        return HttpResponse(200, _NUL, "text/plain")
+        return HttpResponse(200, _ALIVE, "text/plain")
 
     def _version(self) -> HttpResponse:
         version = self._predictor.mlflow_version if self._predictor is not None else ""
@@ -259,8 +315,6 @@ class ScoringApp:
         return HttpResponse(200, self._openapi)
 
     def _docs(self) -> HttpResponse:
-        from taxiway_scoring.docs import page
-
         return HttpResponse(200, page(json.loads(self._openapi)), "text/html; charset=utf-8")
 
     def _metrics(self) -> HttpResponse:
@@ -268,8 +322,15 @@ class ScoringApp:
 
     def problem(self, status: int, reason: str, message: str) -> HttpResponse:
         """Make an answer for what the HTTP server itself refuses."""
-        response = self._problem(status, reason, message, secrets.token_hex(16))
-        response.headers["X-Taxiway-Pod"] = self._identity.pod
+        request_id = secrets.token_hex(16)
+        return self._signed(self._problem(status, reason, message, request_id), request_id)
+
+    def _signed(self, response: HttpResponse, request_id: str) -> HttpResponse:
+        response.headers |= {
+            "X-Request-Id": request_id,
+            "X-Taxiway-Revision": self._identity.revision,
+            "X-Taxiway-Pod": self._identity.pod,
+        }
         return response
 
     def _problem(self, status: int, reason: str, message: str, request_id: str, **places: object) -> HttpResponse:
@@ -294,9 +355,25 @@ def _wrong_method(allowed: str) -> Refused:
     return Refused(405, "MethodNotAllowed", f"This route takes {allowed}.", allow=allowed)
 
 
+def _predictions(predictor: Predictor, request: Request) -> Any:
+    try:
+        return predictor.predict(request)
+    except Refused:
+        raise
+    except Exception as error:
+        log.exception("the model failed")
+        if request.rows == 0:
+            raise Refused(
+                422, "ContractViolation", "The input has no rows, and the model cannot predict none."
+            ) from None
+        raise Refused(
+            500, "PredictionFailed", f"The model raised {type(error).__name__}; its log says where."
+        ) from None
+
+
 def _check_cell(type_: Any, value: Any, *, required: bool) -> None:
     if value is None:
-        if required and type_.kind not in ("float", "double", "string", "datetime", "any"):
+        if required and type_.kind not in (*NULLABLE, "any"):
             raise Mismatch("a value")
         return
     check_value(type_, value)

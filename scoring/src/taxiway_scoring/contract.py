@@ -29,8 +29,10 @@ EXPECTED = {
     "double": "a number",
     "string": "a text",
     "binary": "a base64 text",
-    "datetime": "an ISO 8601 time",
+    "datetime": "an ISO 8601 time without an offset",
 }
+NULLABLE = ("float", "double", "string", "datetime")
+"""Scalars that have a missing value in a table."""
 MAX_DEPTH = 32
 MAX_COLUMNS = 10_000
 
@@ -231,7 +233,9 @@ def check_value(type_: Type, value: Any) -> None:
     if kind == "array":
         if not isinstance(value, list):
             raise Mismatch("a list")
-        _check_items(type_.items, enumerate(value), "[{}]")
+        # In a list a missing number, text or time stands for itself, as in a column.
+        may_be_null = type_.items is not None and type_.items.kind in NULLABLE
+        _check_items(type_.items, ((i, v) for i, v in enumerate(value) if v is not None or not may_be_null), "[{}]")
     elif kind == "map":
         if not isinstance(value, dict):
             raise Mismatch("an object")
@@ -248,7 +252,7 @@ def _check_items(type_: Type | None, items: Any, step: str) -> None:
     for key, item in items:
         try:
             check_value(type_, item)
-        except Mismatch as mismatch:
+        except Mismatch as mismatch:  # noqa: PERF203
             raise mismatch.inside(step.format(key)) from None
 
 
@@ -277,7 +281,7 @@ def fits_scalar(kind: str, value: Any) -> bool:
         low, high = INTEGER_RANGE[kind]
         if isinstance(value, float):
             return value.is_integer() and abs(value) <= 2**53 and low <= value <= high
-        return isinstance(value, int) and low <= value <= high
+        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
     if kind in ("float", "double"):
         return _fits_float(kind, value)
     if kind == "string":
@@ -288,6 +292,8 @@ def fits_scalar(kind: str, value: Any) -> bool:
 
 
 def _fits_float(kind: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
     if isinstance(value, int):
         return abs(value) <= (2**53 if kind == "double" else 2**24) or _is_exact(kind, value)
     return isinstance(value, float) and (kind == "double" or not math.isfinite(value) or abs(value) < MAX_FLOAT32)
@@ -311,20 +317,23 @@ def _is_base64(text: str) -> bool:
     return True
 
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d{1,9})?)?)?)?\s?(Z|[+-]\d{2}(:?\d{2})?)?\Z")
+_DATE_PATTERN = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?"
+_DATE = re.compile(_DATE_PATTERN + r"\Z", re.ASCII)
 
 
 def is_datetime(text: str) -> bool:
-    """Tell whether a text is an ISO 8601 date or time that 64 bits of nanoseconds hold (years 1678 to 2261)."""
-    if not text.isascii() or _DATE.match(text) is None or not 1678 <= int(text[:4]) <= 2261:
+    """Tell whether a text is an ISO 8601 date or time that 64 bits of nanoseconds hold (years 1678 to 2261).
+
+    Times with an offset are none: MLflow refuses them in tables and shifts them elsewhere.
+    """
+    if _DATE.match(text) is None or not 1678 <= int(text[:4]) <= 2261:
         return False
     try:
         datetime.fromisoformat(text[:10])
     except ValueError:
         return False
-    clock = text[11:].rstrip("Z").split("+")[0].split("-")[0].replace(",", ".").strip()
-    parts = [float(part) for part in re.split(r":", clock)] if ":" in clock else [float(clock or 0)]
-    return parts[0] < 24 and all(part < 60 for part in parts[1:]) if ":" in clock or not clock else parts[0] < 240000
+    clock = [float(part) for part in text[11:].split(":") if part]
+    return all(part < limit for part, limit in zip(clock, (24, 60, 60)))
 
 
 # ------------------------------------------------------------------ OpenAPI
@@ -337,11 +346,9 @@ _JSON_SCHEMA: dict[str, dict[str, Any]] = {
     "double": {"type": "number", "format": "double"},
     "string": {"type": "string"},
     "binary": {"type": "string", "contentEncoding": "base64"},
-    "datetime": {"type": "string", "format": "date-time"},
+    "datetime": {"type": "string", "pattern": f"^{_DATE_PATTERN}$"},
     "any": {},
 }
-NULLABLE = ("float", "double", "string", "datetime")
-"""Scalars that have a missing value in a table."""
 
 
 def json_schema(type_: Type, *, nullable: bool = False) -> dict[str, Any]:

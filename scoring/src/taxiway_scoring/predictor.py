@@ -10,12 +10,18 @@ import inspect
 import io
 import json
 import logging
+import math
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
 from taxiway_scoring.contract import Contract
-from taxiway_scoring.payload import Refused, Request
+from taxiway_scoring.payload import Request
+from taxiway_scoring.refusals import Refused, listed, malformed, violation
 
+MAX_TABLE_BYTES = 512 << 20
+MAX_TABLE_CELLS = 10_000_000
+"""More than a JSON body of the usual limit could have."""
 log = logging.getLogger("taxiway")
 
 
@@ -48,6 +54,7 @@ class PyfuncPredictor:
         import mlflow
 
         self.mlflow_version: str = mlflow.__version__
+        self._home = f"{Path(mlflow.__file__).parent}{os.sep}"
         self._model = model
         self._contract = contract
         self._schema = model.metadata.get_input_schema()
@@ -65,34 +72,37 @@ class PyfuncPredictor:
                 return self._model.predict(data, params=request.params)
             return self._model.predict(data)
         except MlflowException as error:
-            if "enforce" in error.message[:200] or "params" in error.message[:80].lower():
-                log.info("refused by the model's schema: %s", type(error).__name__)
-                raise Refused(
-                    422, "ContractViolation", "The input does not fit the model's schema: check types and shapes."
-                ) from None
+            if self._is_of_mlflow(error):
+                raise _does_not_fit(self._contract, error) from None
             raise
 
+    def _is_of_mlflow(self, error: BaseException) -> bool:
+        """Say whether MLflow itself raised this, before it called any code of the model."""
+        frame, place = error.__traceback__, ""
+        while frame is not None:
+            place = frame.tb_frame.f_code.co_filename
+            if place != __file__ and not place.startswith(self._home):
+                return False
+            frame = frame.tb_next
+        return True
+
     def _convert(self, request: Request) -> Any:
+        if self.is_typed:
+            if request.form != "inputs":
+                raise malformed("This model takes its input as 'inputs' (it has type hints).")
+            return request.value
+        if request.form == "parquet":
+            return self._read_parquet(request.value)
         from mlflow.exceptions import MlflowException
 
         try:
-            if self.is_typed:
-                if request.form != "inputs":
-                    raise Refused(400, "MalformedBody", "This model takes its input as 'inputs' (it has type hints).")
-                return request.value
-            return self._parse(request)
-        except Refused:
-            raise
-        except (MlflowException, ValueError, TypeError, KeyError, OverflowError) as error:
-            log.info("input could not be converted: %s", type(error).__name__)
-            raise Refused(
-                422, "ContractViolation", "The input does not fit the model's schema: check types and shapes."
-            ) from None
+            return self._parse(request.form, request.value)
+        except (MlflowException, ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
+            raise _does_not_fit(self._contract, error) from None
 
-    def _parse(self, request: Request) -> Any:
+    def _parse(self, form: str, value: Any) -> Any:
         from mlflow.utils import proto_json_utils
 
-        form, value = request.form, request.value
         if form in ("instances", "inputs"):
             return proto_json_utils.parse_tf_serving_input({form: value}, schema=self._schema)
         if form in ("dataframe_split", "dataframe_records"):
@@ -101,15 +111,14 @@ class PyfuncPredictor:
             )
         import pandas as pd
 
-        if form == "csv":
-            if self._schema is None or not self._schema.has_input_names():
-                return pd.read_csv(io.StringIO(value))
-            kinds = dict(zip(self._schema.input_names(), self._schema.pandas_types()))
-            return pd.read_csv(io.StringIO(value), dtype=kinds)
-        return self._read_parquet(value)
+        if self._schema is None:
+            return pd.read_csv(io.StringIO(value))
+        kinds = dict(zip(self._schema.input_names(), self._schema.pandas_types()))
+        return pd.read_csv(io.StringIO(value), dtype=kinds)
 
     def _read_parquet(self, body: bytes) -> Any:
         try:
+            import pyarrow
             import pyarrow.parquet
         except ImportError:
             raise Refused(
@@ -118,48 +127,70 @@ class PyfuncPredictor:
                 "The model's environment cannot read Parquet; add pyarrow to its requirements.",
             ) from None
         import pandas as pd
-        import pyarrow
 
         try:
+            facts = pyarrow.parquet.read_metadata(io.BytesIO(body))
+            # Compressed and repeated values cost next to nothing in the body, but not in memory.
+            size = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
+            if size > MAX_TABLE_BYTES or facts.num_rows * facts.num_columns > MAX_TABLE_CELLS:
+                raise Refused(413, "BodyTooLarge", "The table is too large when it is unpacked.")
             frame = pd.read_parquet(io.BytesIO(body))
         except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError):
-            raise Refused(400, "MalformedBody", "The body is not a Parquet table.") from None
+            raise malformed("The body is not a Parquet table.") from None
         missing = [c.name for c in self._contract.columns if c.required and c.name not in frame.columns]
         if missing and self._contract.names:
-            raise Refused(422, "ContractViolation", f"The table lacks column '{missing[0]}'.", column=missing[0])
+            raise violation(f"The table lacks {listed(missing)}.", column=missing[0])
         return frame
+
+
+def _does_not_fit(contract: Contract, error: Exception) -> Refused:
+    """Say that MLflow's schema refused the input; its own message holds the input, so only a column's name is taken."""
+    log.info("refused by the model's schema: %s", type(error).__name__)
+    message = str(error)
+    for name in contract.names:
+        if f"Failed to convert column {name} to type" in message or f"types for column {name}." in message:
+            return violation(f"Column '{name}' cannot be converted: are all its values of one kind?", column=name)
+    return violation("The input does not fit the model's schema: check types and shapes.")
 
 
 def load_predictor(files: Path, contract: Contract) -> PyfuncPredictor:
     """Load the model from a snapshot's files. Raises LoadFailed; the traceback goes to the log."""
+    # MLflow's own server says this of itself; models with type hints parse their input differently then.
+    os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
     try:
         import mlflow.pyfunc
 
         return PyfuncPredictor(mlflow.pyfunc.load_model(str(files)), contract)
-    except ModuleNotFoundError as error:
-        log.exception("the model cannot be loaded")
-        raise LoadFailed(
-            "MissingPackage",
-            f"The model needs the module {error.name}, which its environment does not have.",
-            f"Add the package of {error.name} to the model's requirements and log it again, or log the code "
-            "with code_paths.",
-            retryable=False,
-        ) from error
-    except MemoryError as error:
-        raise LoadFailed(
-            "OutOfMemory", "The memory was not enough to load the model.", "Give it more memory."
-        ) from error
     except Exception as error:
         log.exception("the model cannot be loaded")
-        raise LoadFailed(
-            "ModelLoadFailed",
-            f"Loading the model raised {type(error).__name__}: {_first_line(error)}",
-            "See the container log for where; load it in a clean environment to try.",
+        raise explain_load(error) from error
+
+
+def explain_load(error: BaseException) -> LoadFailed:
+    """Say why a model could not be loaded, by the error that was there first."""
+    cause, seen = error, {id(error)}
+    while cause.__cause__ is not None and id(cause.__cause__) not in seen:
+        cause = cause.__cause__
+        seen.add(id(cause))
+    if isinstance(cause, ModuleNotFoundError):
+        return LoadFailed(
+            "MissingPackage",
+            f"The model needs the module {cause.name}, which its environment does not have.",
+            f"Add the package of {cause.name} to the model's requirements and log it again, or log the code "
+            "with code_paths.",
             retryable=False,
-        ) from error
+        )
+    if isinstance(cause, MemoryError):
+        return LoadFailed("OutOfMemory", "The memory was not enough to load the model.", "Give it more memory.")
+    return LoadFailed(
+        "ModelLoadFailed",
+        f"Loading the model raised {type(cause).__name__}: {_first_line(cause)}",
+        "See the container log for where; load it in a clean environment to try.",
+        retryable=False,
+    )
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else "(no message)"
 
@@ -168,36 +199,57 @@ def find_example(files: Path, metadata: dict[str, Any]) -> bytes | None:
     """Return the model's own input example as the JSON body of a request; None where it was logged without one.
 
     MLflow 3 keeps the very body in ``serving_input_example.json``; earlier versions keep the data, described by
-    ``saved_input_example_info``.
+    ``saved_input_example_info``. Raises LoadFailed for one that is not JSON.
     """
     info = metadata.get("saved_input_example_info")
-    if not isinstance(info, dict):
+    if not isinstance(info, dict) or str(info.get("type")).startswith("sparse"):
         return None
-    serving = _read(files, str(info.get("serving_input_path") or "serving_input_example.json"))
-    if serving is not None:
-        return serving
-    text = _read(files, str(info.get("artifact_path") or ""))
-    if text is None:
+    try:
+        body = _read(files, info.get("serving_input_path") or "serving_input_example.json")
+        if body is None:
+            body = _older_example(files, info)
+        # MLflow writes a bare NaN where an example has one in an array or a list.
+        return None if body is None else json.dumps(_without_nan(body), allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise LoadFailed(
+            "MalformedModel",
+            "The model's input example is not valid JSON.",
+            "Log the model again.",
+            retryable=False,
+        ) from error
+
+
+def _older_example(files: Path, info: dict[str, Any]) -> Any:
+    example = _read(files, info.get("artifact_path"))
+    if example is None:
         return None
-    example = json.loads(text)
     params = None
-    if info.get("example_params_path"):
-        params = json.loads(_read(files, str(info["example_params_path"])) or b"null")
-    elif isinstance(example, dict) and info.get("params"):
+    if info.get("example_params_path"):  # MLflow 2.9: in a file of their own
+        params = _read(files, info["example_params_path"])
+    elif info.get("params") and isinstance(example, dict):
         params, example = example.get("params"), example.get("inputs", example)
-    orient = info.get("pandas_orient")
-    kind = info.get("type")
-    if kind == "dataframe":
-        body = {f"dataframe_{orient}" if orient in ("split", "records") else "dataframe_split": example}
-    elif isinstance(example, dict) and "inputs" in example:
-        body = {"inputs": example["inputs"]}
+    if info.get("type") == "dataframe":
+        orient = info.get("pandas_orient")
+        form = "dataframe_records" if orient == "records" else "dataframe_split"
+        body = {form: {"data": example} if orient == "values" and isinstance(example, list) else example}
+    elif info.get("type") == "ndarray" and isinstance(example, dict) and example.keys() <= {"inputs", "instances"}:
+        body = dict(example)
     else:
         body = {"inputs": example}
-    return json.dumps(body | ({"params": params} if params else {})).encode()
+    return body | ({"params": params} if params else {})
 
 
-def _read(files: Path, name: str) -> bytes | None:
-    path = files / name
+def _read(files: Path, name: object) -> Any:
+    """Return what a JSON file beside the model says; None for one that is not there or not below it."""
+    path = files / str(name or "")
     if not name or not path.resolve().is_relative_to(files.resolve()) or not path.is_file():
         return None
-    return path.read_bytes()
+    return json.loads(path.read_text("utf-8"))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

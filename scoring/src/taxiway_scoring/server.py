@@ -1,13 +1,15 @@
 """The HTTP/1.1 server of a pod: asyncio protocols over a Unix socket or TCP, parsed by httptools.
 
 Limits before anything else: header bytes, body bytes (also of chunked bodies), time to send the headers and the
-body, idle time, requests in a pipeline. One request of a connection is answered at a time, in order.
+body, time to read an answer, idle time, what is sent ahead. One request of a connection is answered at a time, in
+order.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import deque
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,7 +22,11 @@ from taxiway_scoring.app import HttpRequest, HttpResponse, ScoringApp
 MAX_HEADER_BYTES = 32 * 1024
 MAX_URL_BYTES = 8 * 1024
 MAX_PIPELINE = 16
+LINGER_SECONDS = 2.0
+"""How long what a client still sends is read and thrown away after a refusal: a closed socket with unread bytes
+would take the refusal with it."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_ONCE = ("content-length", "transfer-encoding", "content-type", "host")
 
 
 @dataclass(frozen=True)
@@ -40,16 +46,21 @@ class Connections:
         self.open: set[Connection] = set()
         self.is_draining = False
 
-    def drain(self) -> None:
-        """Stop keeping connections alive and close the idle ones."""
-        self.is_draining = True
-        for connection in list(self.open):
-            connection.close_if_idle()
-
     @property
     def busy(self) -> int:
-        """How many connections wait for an answer."""
-        return sum(connection.is_busy for connection in self.open)
+        """How many connections wait for an answer or are sending a request."""
+        return sum(not connection.is_idle for connection in self.open)
+
+    def close_idle(self) -> None:
+        """Close the connections on which nothing is under way."""
+        for connection in list(self.open):
+            if connection.is_idle:
+                connection.close()
+
+    def abort(self) -> None:
+        """Close all, with whatever is under way."""
+        for connection in list(self.open):
+            connection.abort()
 
 
 class Connection(asyncio.Protocol):
@@ -63,19 +74,24 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: deque[tuple[HttpRequest, bool]] = deque()
+        self._waiting: deque[tuple[HttpRequest | HttpResponse, bool]] = deque()
+        """Requests to be answered, and at most one refusal at the end; whether the connection is kept after each."""
+        self._buffered = 0
         self._task: asyncio.Task[None] | None = None
         self._can_write = asyncio.Event()
         self._can_write.set()
-        self._is_refusing = False
+        self._takes_no_more = False
+        self._has_ended = False
         self._is_between = True
-        self._received = 0
+        """No byte of a request has come since the last one was whole."""
+        self._unfinished = 0
         self._begin()
 
     @property
-    def is_busy(self) -> bool:
-        """Whether a request is being answered or waits."""
-        return self._task is not None or bool(self._waiting)
+    def is_idle(self) -> bool:
+        """Whether nothing is being sent, answered or still being written."""
+        unwritten = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._task is None and self._is_between and not unwritten
 
     # -------------------------------------------------------------- asyncio's callbacks
 
@@ -86,11 +102,14 @@ class Connection(asyncio.Protocol):
         self._wait(self._limits.header_seconds)
 
     def connection_lost(self, _exception: Exception | None) -> None:
-        """Forget the connection; what is being predicted for it runs to its end."""
+        """Forget the connection and what is not begun; what is being predicted for it runs to its end."""
         self._connections.open.discard(self)
         self._stop_waiting()
         self._transport = None
+        self._waiting.clear()
         self._can_write.set()
+        if self._task is not None:
+            self._task.cancel()
 
     def pause_writing(self) -> None:
         """Stop answering while the client does not read."""
@@ -102,64 +121,77 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Let what was asked be answered to a client that closed its sending side."""
-        return self.is_busy
+        self._takes_no_more = self._has_ended = True
+        return self._task is not None
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
-        if self._is_refusing:
+        if self._takes_no_more:
             return
-        self._received += len(data)
-        if not self._has_headers and self._received > MAX_HEADER_BYTES:
-            self._refuse(431, "HeadersTooLarge", f"The headers have more than {MAX_HEADER_BYTES} bytes.")
-            return
+        was_in_headers = not self._is_between and not self._has_headers
         if self._is_between:
             self._is_between = False
             self._wait(self._limits.header_seconds)
         try:
             self._parser.feed_data(data)
-        except _Stop:
-            return
         except httptools.HttpParserUpgrade:
-            self._refuse(400, "MalformedRequest", "The connection cannot be upgraded.")
-        except httptools.HttpParserError as error:
-            if not isinstance(error.__context__, _Stop):
-                self._refuse(400, "MalformedRequest", "The request is not HTTP/1.1.")
+            # The request itself was answered as usual; what follows is not HTTP/1.1.
+            self._takes_no_more = True
+        except (_Stop, httptools.HttpParserError):
+            self._refuse(400, "MalformedRequest", "The request is not HTTP/1.1.")
+        else:
+            # Bytes of headers that have no end yet; those of whole headers are counted one by one.
+            self._unfinished += len(data) if was_in_headers and not self._has_headers else 0
+            if self._unfinished > MAX_HEADER_BYTES:
+                self._refuse_headers()
 
     # -------------------------------------------------------------- httptools' callbacks
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._begin(is_between=False)
+        self._begin()
+        self._is_between = False
+        if self._task is not None:  # sent ahead: its time begins when the one before is answered
+            self._stop_waiting()
+        else:
+            self._wait(self._limits.header_seconds)
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""
         self._url += url
         if len(self._url) > MAX_URL_BYTES:
-            self._refuse(414, "UrlTooLong", f"The URL has more than {MAX_URL_BYTES} bytes.")
-            raise _Stop
+            self._stop(414, "UrlTooLong", f"The URL has more than {MAX_URL_BYTES} bytes.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        key = name.decode("latin-1").lower()
-        if key in self._headers and key in ("content-length", "transfer-encoding", "content-type", "host"):
-            self._refuse(400, "MalformedRequest", f"The header {key} stands twice.")
+        if self._has_headers:  # a trailer; nothing that it could say matters any more
+            return
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse_headers()
             raise _Stop
-        self._headers[key] = value.decode("latin-1")
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        if key in self._headers:
+            if key in _ONCE:
+                self._stop(400, "MalformedRequest", f"The header {key} stands twice.")
+            text = f"{self._headers[key]}, {text}"
+        self._headers[key] = text
 
     def on_headers_complete(self) -> None:
         """Check what the headers say before the body comes."""
         self._has_headers = True
+        self._unfinished = 0
         headers = self._headers
         if "content-length" in headers and "transfer-encoding" in headers:
-            self._refuse(400, "MalformedRequest", "Content-Length and Transfer-Encoding exclude each other.")
-            raise _Stop
+            self._stop(400, "MalformedRequest", "Content-Length and Transfer-Encoding exclude each other.")
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()):
-            self._refuse(400, "MalformedRequest", "Content-Length is no number.")
-            raise _Stop
+        if len(length) > 19 or not (length.isascii() and length.isdigit()):
+            self._stop(400, "MalformedRequest", "Content-Length is no number.")
         if int(length) > self._limits.body_bytes:
             self._refuse_body()
             raise _Stop
+        if self._task is not None:
+            return
         if headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
             self._transport.write(_CONTINUE)
         self._wait(self._limits.body_seconds)
@@ -175,47 +207,62 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Put the whole request in line."""
         self._stop_waiting()
+        parser = self._parser
         request = HttpRequest(
-            self._parser.get_method().decode("latin-1"),
-            self._url.decode("latin-1"),
-            self._headers,
-            b"".join(self._body),
+            parser.get_method().decode("latin-1"), _path(self._url), self._headers, b"".join(self._body)
         )
-        self._waiting.append((request, bool(self._parser.should_keep_alive())))
-        if len(self._waiting) > MAX_PIPELINE and self._transport is not None:
+        keep_alive = parser.should_keep_alive() and not parser.should_upgrade() and parser.get_http_version() == "1.1"
+        self._waiting.append((request, bool(keep_alive)))
+        self._buffered += len(request.body)
+        if self._transport is not None and self._has_too_much:
             self._transport.pause_reading()
         if self._task is None:
             self._task = self._loop.create_task(self._answer_all())
         self._begin()
+        self._is_between = True
 
     # -------------------------------------------------------------- own parts
 
-    def _begin(self, *, is_between: bool = True) -> None:
+    def _begin(self) -> None:
         self._url = b""
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
         self._size = 0
+        self._header_bytes = 0
+        self._unfinished = 0
         self._has_headers = False
-        self._is_between = is_between
-        self._received = 0
+
+    @property
+    def _has_too_much(self) -> bool:
+        return len(self._waiting) > MAX_PIPELINE or self._buffered > self._limits.body_bytes
 
     async def _answer_all(self) -> None:
+        is_kept = True
         try:
-            while self._waiting:
-                request, keep_alive = self._waiting.popleft()
-                response = await self._app.answer(request)
-                await self._can_write.wait()
-                keep_alive = keep_alive and not self._connections.is_draining
-                self._write(response, keep_alive=keep_alive, with_body=request.method != "HEAD")
-                if not keep_alive:
-                    self._close()
-                    return
-                if self._transport is not None:
+            while self._waiting and is_kept:
+                request, is_kept = self._waiting.popleft()
+                if isinstance(request, HttpResponse):
+                    response, with_body = request, True
+                else:
+                    self._buffered -= len(request.body)
+                    response, with_body = await self._app.answer(request), request.method != "HEAD"
+                is_last = not self._waiting and (self._takes_no_more or self._connections.is_draining)
+                is_kept = is_kept and not is_last
+                self._write(response, keep_alive=is_kept, with_body=with_body)
+                if self._transport is not None and not self._has_too_much:
                     self._transport.resume_reading()
+                if not self._can_write.is_set():
+                    await asyncio.wait_for(self._can_write.wait(), self._limits.body_seconds)
+        except (asyncio.TimeoutError, TimeoutError):
+            self.abort()
         finally:
             self._task = None
-        if self._is_between:
+        if not is_kept:
+            self._linger()
+        elif self._is_between:
             self._wait(self._limits.idle_seconds)
+        else:
+            self._wait(self._limits.body_seconds if self._has_headers else self._limits.header_seconds)
 
     def _write(self, response: HttpResponse, *, keep_alive: bool, with_body: bool = True) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -232,27 +279,51 @@ class Connection(asyncio.Protocol):
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
         self._transport.write(head + response.body if with_body else head)
 
+    def _stop(self, status: int, reason: str, message: str) -> None:
+        self._refuse(status, reason, message)
+        raise _Stop
+
     def _refuse_body(self) -> None:
         megabytes = self._limits.body_bytes / (1 << 20)
         self._refuse(413, "BodyTooLarge", f"The body has more than {megabytes:g} MiB.")
 
-    def _refuse(self, status: int, reason: str, message: str) -> None:
-        if self._is_refusing:
-            return
-        self._is_refusing = True
-        if self._task is None:
-            self._write(self._app.problem(status, reason, message), keep_alive=False)
-        self._close()
+    def _refuse_headers(self) -> None:
+        self._refuse(431, "HeadersTooLarge", f"The headers have more than {MAX_HEADER_BYTES} bytes.")
 
-    def _close(self) -> None:
+    def _refuse(self, status: int, reason: str, message: str) -> None:
+        """Answer what came before, then this, and take nothing more."""
+        if self._takes_no_more:
+            return
+        self._takes_no_more = True
+        self._is_between = True
+        self._stop_waiting()
+        self._waiting.append((self._app.problem(status, reason, message), False))
+        if self._task is None:
+            self._task = self._loop.create_task(self._answer_all())
+
+    def _linger(self) -> None:
+        """Send the end, and close when the client has closed too or does not within a short time."""
+        self._takes_no_more = True
+        if self._transport is None or self._has_ended or self._transport.is_closing():
+            self.close()
+            return
+        self._is_between = True
+        self._wait(LINGER_SECONDS)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close when what is written has gone out."""
         self._stop_waiting()
         if self._transport is not None:
             self._transport.close()
 
-    def close_if_idle(self) -> None:
-        """Close unless an answer is due."""
-        if not self.is_busy:
-            self._close()
+    def abort(self) -> None:
+        """Close at once."""
+        self._stop_waiting()
+        if self._transport is not None:
+            self._transport.abort()
 
     def _wait(self, seconds: float) -> None:
         self._stop_waiting()
@@ -264,16 +335,26 @@ class Connection(asyncio.Protocol):
             self._timer = None
 
     def _too_slow(self) -> None:
-        if self.is_busy:
+        if self._task is not None or self._transport is None:
             return
-        if self._is_between:
-            self._close()
+        if self._transport.get_write_buffer_size():
+            self.abort()
+        elif self._is_between:
+            self.close()
         else:
             self._refuse(408, "RequestTimeout", "The request did not come whole in time.")
 
 
 class _Stop(Exception):
     """The rest of what a client sends does not matter any more."""
+
+
+def _path(url: bytes) -> str:
+    """Return the path of a request's target, also of one in absolute form."""
+    if not url.startswith(b"/"):
+        with contextlib.suppress(httptools.HttpParserInvalidURLError):
+            return (httptools.parse_url(url).path or b"/").decode("latin-1")
+    return url.decode("latin-1")
 
 
 def _phrase(status: int) -> str:
@@ -294,8 +375,6 @@ async def listen(
         return Connection(app, limits, connections)
 
     if socket_path is not None:
-        import os
-
         with contextlib.suppress(FileNotFoundError):
             os.unlink(socket_path)  # noqa: PTH108
         return await loop.create_unix_server(connect, socket_path, backlog=2048), connections
