@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
-from taxiway.store import projects, schema
+from taxiway.domain.errors import InvalidInput, NotFound
+from taxiway.domain.ids import ModelVersionId
+from taxiway.store import deployments, models, projects, schema
 from taxiway.store.database import Database, open_database
 from taxiway.store.migrate import migrate
-from tests.builders import PROJECT, a_project
+from tests.builders import MODEL, PROJECT, a_project
 from tests.postgresql import PostgreSQL
 
 
@@ -97,3 +99,21 @@ async def test_sqlite_keeps_what_it_acknowledged(sqlite_database: Database) -> N
             for name in ("journal_mode", "synchronous", "foreign_keys")
         }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+@pytest.mark.parametrize("name", ["nul\0", "surrogate\ud800"])
+async def test_a_text_that_no_database_takes_is_refused_and_not_a_crash(database: Database, name: str) -> None:
+    async with database.read() as tx:
+        try:
+            found = await models.get_version_by_id(tx, ModelVersionId(name))
+        except InvalidInput as error:
+            assert name not in str(error)  # noqa: PT017
+        else:
+            assert found is None
+
+
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**40])
+async def test_a_number_that_no_database_takes_is_refused_and_not_a_crash(database: Database, number: int) -> None:
+    async with database.read() as tx:
+        with pytest.raises((InvalidInput, NotFound)):
+            await deployments.get_of_version(tx, PROJECT, MODEL, number)

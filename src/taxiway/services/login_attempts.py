@@ -71,6 +71,8 @@ class LoginAttempts:
         async with self._database.write() as tx:
             await wait_for_turn(tx, Turn.LOGIN_ATTEMPTS)
             past = await login_attempts.since(tx, now - REMEMBERED, account=account, source=origin)
+            # Those of the future were made before somebody set the clock back.
+            past = [attempt for attempt in past if attempt.at <= now + LONGEST_WAIT]
             known = await self._known_origins(tx, name)
             wait = max((at for at in _allowed(past, account=account, origin=origin, known=known) if at), default=now)
             if wait > now:

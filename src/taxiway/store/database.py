@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event, make_url
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from taxiway.domain.errors import InvalidInput, TaxiwayError
 
 Transaction = AsyncConnection
 """What the functions of the store take: an open transaction."""
@@ -77,7 +81,16 @@ def open_database(url: str) -> Database:
         engine = create_async_engine(
             parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=8, max_overflow=8
         )
+    event.listen(engine.sync_engine, "handle_error", _refuse_odd_values)
     return Database(engine)
+
+
+def _refuse_odd_values(context: ExceptionContext) -> TaxiwayError | None:
+    """Turn into InvalidInput what a database cannot take: lone surrogates, on PostgreSQL NUL, numbers out of range."""
+    is_odd = isinstance(context.original_exception, UnicodeEncodeError | OverflowError)
+    if is_odd or isinstance(context.sqlalchemy_exception, DataError):
+        return InvalidInput("A text or a number is one that cannot be kept or looked up.", hint="Give another value.")
+    return None
 
 
 def _configure_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:

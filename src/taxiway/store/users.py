@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping, delete, func, select, update
 
 from taxiway.domain.errors import NotFound
 from taxiway.domain.ids import UserId
-from taxiway.domain.people import Role, User
+from taxiway.domain.people import USER_NAME, Role, User
 from taxiway.store import schema
 from taxiway.store.database import Transaction
 from taxiway.store.times import from_microseconds, to_microseconds
@@ -46,7 +46,9 @@ async def insert_user(tx: Transaction, user: User, *, password_hash: str) -> boo
 
 
 async def find(tx: Transaction, name: str) -> User | None:
-    """Return the user of this name, or None."""
+    """Return the user of this name, or None; also for what no user can be called."""
+    if USER_NAME.match(name) is None:
+        return None
     row = (await tx.execute(select(T).where(T.c.name == name))).mappings().first()
     return None if row is None else from_row(row)
 
