@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
+import structlog
 
 from tests.api.world import Secrets, World, make_template
 
@@ -16,6 +18,18 @@ from tests.api.world import Secrets, World, make_template
 def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Secrets]:
     file = tmp_path_factory.mktemp("api") / "template.db"
     return file, asyncio.run(make_template(file))
+
+
+def _drop(_logger: object, _method: str, _event: MutableMapping[str, Any]) -> NoReturn:
+    raise structlog.DropEvent
+
+
+@pytest.fixture(autouse=True, scope="package")
+def quiet() -> Iterator[None]:
+    """Keep the line a request out of the reports of failed tests."""
+    structlog.configure(processors=[_drop])
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from taxiway.services.access_tokens import AccessTokens
 from taxiway.services.api_tokens import ApiTokens
 from taxiway.services.audit import AuditLog
 from taxiway.services.conversions import Capacity, ConversionRequest, Conversions
-from taxiway.services.deployments import Deployments
+from taxiway.services.deployments import DeploymentName, Deployments
 from taxiway.services.events import Events
 from taxiway.services.passwords import PasswordHasher
 from taxiway.services.projects import Projects
@@ -81,6 +81,7 @@ class World:
         self.builder = FakeBuilder(clock=self.clock)
         self.pods: dict[RevisionId, tuple[Any, ...]] = {}
         self.services = self._services()
+        self.http = self.client()
         self.limits: dict[str, Any] = {"rate": 1e6, "burst": 1_000_000, "clock": self.clock.elapsed} | limits
 
     @property
@@ -134,9 +135,12 @@ class World:
             default_options=ScoringOptions(),
         )
 
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
     def client(self, headers: dict[str, str] | None = None) -> httpx2.AsyncClient:
-        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
-        return httpx2.AsyncClient(transport=transport, base_url=URL, headers=headers or {})
+        transport = httpx2.ASGITransport(app=self._answer, raise_app_exceptions=False)
+        return httpx2.AsyncClient(transport=transport, base_url=URL, headers=headers or {}, trust_env=False)
 
     def speak_as(self, name: str) -> httpx2.AsyncClient:
         """Open a client with somebody's API token."""
@@ -209,16 +213,23 @@ async def make_template(file: Path) -> Secrets:
         await _issue(world, name, name)
         await _log_in(world, name)
     await _issue(world, "member", "narrow", scopes=frozenset({Permission.MODEL_READ}))
+    await _issue(world, "member", "spare")
     await _issue(world, "member", "revoked")
     member = await _principal_of(world, "member")
-    secrets.ids["token"] = (await services.api_tokens.list_own(Asking(principal=member)))[0].id
-    await services.api_tokens.revoke(
-        Asking(principal=member), (await services.api_tokens.list_own(Asking(principal=member)))[0].id
-    )
+    known = {token.name: token.id for token in await services.api_tokens.list_own(Asking(principal=member))}
+    await services.api_tokens.revoke(Asking(principal=member), known["revoked"])
+    secrets.ids |= {"token": known["spare"], "session": str(member.session)}
     version = await services.conversions.convert_run(
         Asking(principal=member), ConversionRequest(project=PROJECT, run=RUN_ID, model=MODEL, tags={"team": "risk"})
     )
     secrets.ids |= {"version": version.id, "revision": f"r-{version.id}-1"}
+    access_token, _ = await services.access_tokens.issue(
+        Asking(principal=member),
+        DeploymentName(project=PROJECT, model=MODEL, version=1),
+        caller="till 7",
+        life=timedelta(days=1),
+    )
+    secrets.ids["access_token"] = access_token.id
     secrets.ids["environment"] = world.builder.check(version.facts).id
     await services.users.change(Asking(principal=root), "disabled", is_disabled=True)
     # A token's first use is written down; after it, looking changes nothing for a minute.

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from taxiway.api import (
@@ -38,7 +38,6 @@ from taxiway.domain.errors import TaxiwayError
 from taxiway.telemetry.metrics import ControlMetrics
 from taxiway.wire.problems import ProblemOut
 
-BODY_BYTES = 1 << 20
 ROUTERS = (
     platform.router,
     sessions.router,
@@ -106,7 +105,7 @@ def create_api(
         limiter=RateLimiter(rate=requests_per_second, burst=request_burst),
     )
     for router in ROUTERS:
-        app.include_router(router.routes, max_body_size=BODY_BYTES)
+        app.include_router(router.routes)
     for path, mounted in (mounts or {}).items():
         app.mount(path, mounted)
     _add_handlers(app)
@@ -160,17 +159,17 @@ def _add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refuse_http(request: Request, error: HTTPException) -> Response:
-        allowed = allowed_methods(app, request) if error.status_code == 405 else set()
+        allowed = allowed_methods(app, request.scope["path"]) if error.status_code == 405 else set()
         headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
         refusal = problems.from_http(error, allowed=allowed)
         return problems.render(refusal, request_id=facts_of(request.scope).request_id, headers=headers)
 
 
-def allowed_methods(app: FastAPI, request: Request) -> set[str]:
-    """Return every method that some route takes at the request's path."""
-    found = set()
-    for entry in app.state.routes:
-        probe = {"type": "http", "path": request.scope["path"], "root_path": "", "method": entry.method, "headers": []}
-        if any(route.matches(probe)[0] is Match.FULL for route in app.routes):
-            found.add(entry.method)
-    return found
+def allowed_methods(app: FastAPI, path: str) -> set[str]:
+    """Return every method that some route takes at this path."""
+    return {
+        method
+        for context in iter_route_contexts(app.routes)
+        if context.path_regex.match(path)
+        for method in context.methods or ()
+    }

@@ -145,8 +145,6 @@ def from_http(error: HTTPException, *, allowed: Iterable[str] = ()) -> TaxiwayEr
         return MethodNotAllowed(
             "The path exists, but not with this method.", hint=f"It takes {', '.join(sorted(allowed))}."
         )
-    if error.status_code == 413:
-        return BodyTooLarge("The body has more than 1 MiB.", hint="Send less.")
     if 400 <= error.status_code < 500:
         return InvalidInput("The body cannot be read.", hint="Send JSON with Content-Type: application/json.")
     return INTERNAL

@@ -9,15 +9,17 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Mount
+from starlette.types import Message
 
 from taxiway.api.guard import Demand, Guard, facts_of
-from taxiway.api.problems import MEDIA_TYPE, PROBLEMS
+from taxiway.api.problems import MEDIA_TYPE, PROBLEMS, BodyTooLarge
 from taxiway.domain.errors import InvalidInput, NotAllowed
 from taxiway.domain.people import Asking, Permission
 from taxiway.wire.problems import ProblemOut
 
 API = "/api/v1"
 SCHEMAS = "#/components/schemas/"
+BODY_BYTES = 1 << 20
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -44,7 +46,7 @@ class TaxiwayRoute(APIRoute):
             try:
                 request.state.asking = await guard.admit(request, demand)
                 if request.method in BODY_METHODS:
-                    await _refuse_nul(request)
+                    request = with_body(request, await read_body(request))
                 return await handle(request)
             except NotAllowed as error:
                 await guard.deny(request, demand, error)
@@ -53,10 +55,37 @@ class TaxiwayRoute(APIRoute):
         return guarded
 
 
-async def _refuse_nul(request: Request) -> None:
+async def read_body(request: Request) -> bytes:
+    """Read the body, but no more than the limit. Raises BodyTooLarge, and InvalidInput for U+0000 in it.
+
+    The framework's own limit answers in plain text, and before it is known who asks.
+    """
+    length = request.headers.get("content-length", "")
+    chunks, size = [], int(length) if length.isascii() and length.isdecimal() and len(length) < 20 else 0
+    if size <= BODY_BYTES:
+        size = 0
+        async for chunk in request.stream():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > BODY_BYTES:
+                break
+    if size > BODY_BYTES:
+        raise BodyTooLarge("The body has more than 1 MiB.", hint="Send less.")
+    body = b"".join(chunks)
     # PostgreSQL keeps no U+0000 in texts, and no field of ours has a use for one.
-    if b"\\u0000" in await request.body():
+    if b"\\u0000" in body:
         raise InvalidInput("A text holds the character U+0000.", hint="Leave it out.")
+    return body
+
+
+def with_body(request: Request, body: bytes) -> Request:
+    """Return the request with a body that was read already."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else await request.receive()
+
+    return Request(request.scope, receive)
 
 
 class TaxiwayRouter:
