@@ -35,7 +35,7 @@ def test_listens_on_no_port(mlflow: RunningMLflow) -> None:
     for pid in pids_of(mlflow.child):
         for fd in Path(f"/proc/{pid}/fd").iterdir():
             try:
-                sockets.add(os.readlink(fd))
+                sockets.add(str(fd.readlink()))
             except OSError:
                 continue
     for table in ("tcp", "tcp6"):
