@@ -190,6 +190,8 @@ def train(example: Example, *, url: str, token: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     done = subprocess.run(
         [sys.executable, str(SCRIPTS / example.script)],
+        # Here and not in the checkout, whose uv.lock MLflow would log as the model's requirements.
+        cwd=SCRIPTS,
         env=environment
         | {
             "MLFLOW_TRACKING_URI": f"{url}/mlflow",

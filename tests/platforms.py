@@ -118,6 +118,8 @@ class Platform:
         """Run code as a data scientist would, with MLflow pointed here; return what it printed."""
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", code, *arguments],
+            # In this checkout MLflow would log the checkout's own uv.lock as the model's requirements.
+            cwd=self.data.parent,
             env=self.tracking_environment,
             capture_output=True,
             text=True,
