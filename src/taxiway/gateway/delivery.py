@@ -35,8 +35,8 @@ def deliver(path: Path, content: bytes, *, again: bool = False) -> bool:
             file.write(content)
             file.flush()
             os.fsync(fd)
+        # The directory is not flushed: after a loss of power the old file is as good, for it is whole too.
         beside.replace(path)
-        _sync(path.parent)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise OutOfDisk(f"{path} cannot be written: {error.strerror}.", hint="Free some space on that disk.") from error
@@ -56,11 +56,3 @@ def clear_strays(directory: Path) -> None:
     for path in directory.iterdir():
         if _STRAY.match(path.name):
             path.unlink(missing_ok=True)
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

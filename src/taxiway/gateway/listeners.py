@@ -26,6 +26,7 @@ from taxiway.gateway.names import (
     typed,
 )
 
+_NOBODY: Json = {"address_prefix": "255.255.255.255", "prefix_len": 32}
 _HTTP2_STREAM_WINDOW = 64 << 10
 _HTTP2_CONNECTION_WINDOW = 1 << 20
 _FROM_CALLERS_NOT = (
@@ -98,8 +99,10 @@ def _connections(name: str, routes: Path, limits: GatewayLimits, filters: list[J
             )
         ],
         "use_remote_address": True,
-        # Nobody is trusted for being near: also on loopback callers cannot steer Envoy with its own headers.
-        "internal_address_config": {},
+        # Who calls is said by x-envoy-external-address alone; for a caller on loopback the other one would be wrong.
+        "skip_xff_append": True,
+        # Nobody is trusted for being near. An empty list would trust loopback and all private networks.
+        "internal_address_config": {"cidr_ranges": [_NOBODY]},
         "server_header_transformation": "OVERWRITE",
         "server_name": "taxiway",
         "normalize_path": True,

@@ -9,8 +9,6 @@ from taxiway.gateway.names import ADMIN_CLUSTER, CONTROL_CLUSTER, METRICS, PUBLI
 
 MARGIN_SECONDS = 1.0
 """What the gateway waits longer than the pod, whose own answer at the time limit says more."""
-UPLOAD_SECONDS = 300.0
-"""How long a request's body may take to arrive, beyond the time to answer it."""
 MOST_URL_BYTES = 8192
 _TO_PODS_NOT = ("authorization", "cookie", "proxy-authorization")
 """What callers show to us is no business of a model's code."""
@@ -70,13 +68,13 @@ def _endpoint(route: EndpointRoute) -> Json:
     backends = [backend for backend in route.backends if backend.addresses and backend.weight > 0]
     if not backends:
         return fields | {"direct_response": {"status": 503}}
-    # Counted from when the request is whole; a body that trickles in is bounded by the other two.
+    # The timeout counts from when the request is whole; one that stops arriving is ended as idle. There is no bound
+    # on the whole stream: with one, Envoy ignores the timeout.
     limit = route.timeout_seconds + MARGIN_SECONDS
     action: Json = {
         "prefix_rewrite": "/",
         "timeout": seconds(limit),
         "idle_timeout": seconds(limit + MARGIN_SECONDS),
-        "max_stream_duration": {"max_stream_duration": seconds(limit + UPLOAD_SECONDS)},
         "retry_policy": _retries(),
         "weighted_clusters": {"clusters": [_weighted(backend) for backend in backends]},
     }
