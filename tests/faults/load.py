@@ -6,6 +6,7 @@ Half go over kept connections, half over new ones. Latency counts from the inten
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from collections import Counter
@@ -67,7 +68,7 @@ class Report:
     def seconds_without(self) -> float:
         """Return the longest time between two good answers' due times."""
         times = sorted(outcome.due for outcome in self.outcomes if outcome.status == 200)
-        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=float("inf"))
+        return max((b - a for a, b in itertools.pairwise(times)), default=float("inf"))
 
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -54,15 +54,11 @@ REFUSED = {
         reason="UnsupportedRequirements",
         says="line 1",
     ),
-    "python_not_there": Case(
-        model=PyModel(files={"python_env.yaml": OLD_PYTHON}), reason="NoInterpreter", says="3.7"
-    ),
+    "python_not_there": Case(model=PyModel(files={"python_env.yaml": OLD_PYTHON}), reason="NoInterpreter", says="3.7"),
     "more_memory_than_the_host_has": Case(
         model=PyModel(), reason="LimitReached", says="memory", wanted={"memory": "15Ti"}
     ),
-    "more_cpus_than_the_host_has": Case(
-        model=PyModel(), reason="LimitReached", says="CPUs", wanted={"cpus": "255"}
-    ),
+    "more_cpus_than_the_host_has": Case(model=PyModel(), reason="LimitReached", says="CPUs", wanted={"cpus": "255"}),
 }
 
 FAILED = {
@@ -98,9 +94,7 @@ FAILED = {
         says="512",
         wanted={"memory": "512Mi"},
     ),
-    "example_raises": Case(
-        model=PyModel(predict="raise KeyError('nothing')"), reason="ExampleFailed", says="example"
-    ),
+    "example_raises": Case(model=PyModel(predict="raise KeyError('nothing')"), reason="ExampleFailed", says="example"),
     "exit_after_three_seconds": Case(
         model=PyModel(
             load="import threading; threading.Timer(3.0, os._exit, (5,)).start()",
