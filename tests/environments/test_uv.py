@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from taxiway.environments import uv
@@ -47,22 +46,6 @@ def test_sources_become_options() -> None:
     assert strict[-2:] == ["--no-build", "/e/in"]
     offline = Sources(wheel_store=Path("/w"), is_offline=True, allow_source_builds=True, index_url="https://i")
     assert uv.install("uv", offline, **PATHS)[-5:] == ["--no-config", "--find-links", "/w", "--offline", "/e/lock"]
-
-
-def test_the_hosts_python_compiles_without_reading_what_packages_start() -> None:
-    command = uv.compile_all(
-        Path("/usr/bin/python3.11"), building=Path("/h/.b"), target=Path("/h/id"), packages=Path("/h/.b/lib")
-    )
-    assert command[:5] == ["/usr/bin/python3.11", "-I", "-S", "-m", "compileall"]
-    assert command[command.index("--invalidation-mode") + 1] == "unchecked-hash"
-
-
-def test_tests_of_packages_are_not_compiled_wherever_the_environment_lies() -> None:
-    skip = re.compile(uv.TESTS_OF_PACKAGES)
-    assert skip.search("/x/site-packages/pandas/tests/io/test_x.py")
-    assert skip.search("/x/site-packages/tests/test_x.py")
-    assert not skip.search("/tests/site-packages/pandas/io.py")
-    assert not skip.search("/x/site-packages/numpy/contests/a.py")
 
 
 def test_credentials_are_masked() -> None:

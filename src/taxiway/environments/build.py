@@ -16,7 +16,7 @@ from pathlib import Path
 from taxiway.domain.conditions import Failure
 from taxiway.domain.environments import BuildProgress, BuildState, EnvironmentRequest
 from taxiway.domain.errors import NoInterpreter
-from taxiway.environments import failures, requirements, sealing, uv
+from taxiway.environments import compiled, failures, requirements, sealing, uv
 from taxiway.environments.failures import BuildFailed
 from taxiway.environments.requirements import Attempt
 from taxiway.environments.running import run
@@ -52,6 +52,7 @@ class Build:
         self._shop = workshop
         self._write = write
         self._building = sealing.new_building(workshop.home, request.id)
+        self._listed = self._building.with_name(f"{self._building.name}.compiled")
         self._lines: deque[str] = deque(maxlen=_REMEMBERED_LINES)
         self._env = uv.variables(workshop.sources, workshop.host, cache=workshop.cache)
         self._total: int | None = None
@@ -64,7 +65,11 @@ class Build:
             need = self._shop.reserve_bytes + SMALLEST_BYTES
             raise BuildFailed(failures.of_system(error, need=need, free=self._free)) from error
         finally:
-            await asyncio.to_thread(sealing.remove, self._building)
+            await asyncio.to_thread(self._clear_away)
+
+    def _clear_away(self) -> None:
+        sealing.remove(self._building)
+        self._listed.unlink(missing_ok=True)
 
     def last_lines(self) -> tuple[str, ...]:
         """Return what uv said last."""
@@ -135,12 +140,12 @@ class Build:
     async def _compile(self, interpreter: Path) -> None:
         self._enter(BuildState.COMPILING, f"{self._total} packages, compiling")
         began = time.monotonic()
-        command = uv.compile_all(
-            interpreter,
-            building=self._building,
-            target=self._shop.home / self._request.id,
-            packages=self._packages(),
-        )
+        store = compiled.store_of(self._shop.home)
+        # Not uv's --compile-bytecode: see compiling.py for whose Python may do it, and what -S keeps away.
+        command = [
+            str(interpreter), "-I", "-S", "-W", "ignore", str(compiled.PROGRAM), str(store), str(self._packages()),
+            str(self._listed),
+        ]  # fmt: skip
         if await self._watch(command) != 0:
             # Some packages ship files for other Pythons; they are read as they are, as pip leaves them too.
             self._write("Some files could not be compiled and were left as they are.")
@@ -157,6 +162,7 @@ class Build:
             await asyncio.wait({sealing_it})  # a thread cannot be stopped, and must not seal what is being removed
             raise
         await asyncio.to_thread(sealing.sync_all, self._building)
+        await asyncio.to_thread(compiled.publish, self._listed)
         sealing.move_into_place(self._building, self._shop.home, self._request.id)
 
     async def _must(self, command: Sequence[str]) -> None:

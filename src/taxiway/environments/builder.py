@@ -24,7 +24,7 @@ from taxiway.domain.environments import BuildProgress, BuildState, EnvironmentRe
 from taxiway.domain.errors import EnvironmentFailed, NoInterpreter, TaxiwayError
 from taxiway.domain.ids import EnvironmentId
 from taxiway.domain.models import ModelFacts
-from taxiway.environments import failures, requirements, sealing, uv
+from taxiway.environments import compiled, failures, requirements, sealing, uv
 from taxiway.environments.build import Build, Workshop
 from taxiway.environments.failures import BuildFailed
 from taxiway.environments.interpreters import Interpreters
@@ -209,6 +209,7 @@ class UvEnvironmentBuilder:
         await self.cancel(environment)
         self._begun.pop(environment, None)
         await asyncio.to_thread(sealing.drop, self._home, environment)
+        await asyncio.to_thread(compiled.prune, self._home)
 
     async def stored(self) -> Sequence[EnvironmentId]:
         """List the environments on disk, wanted or not."""

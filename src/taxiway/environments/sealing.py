@@ -3,8 +3,9 @@
 | name in the home        | what it is                                                              |
 | ----------------------- | ----------------------------------------------------------------------- |
 | ``<environment id>``    | a whole environment, read-only; ``sealed.json`` was written last        |
-| ``.building-…``         | one that is being built; after a crash, rubbish                         |
+| ``.building-…``         | one that is being built, or a list about it; after a crash, rubbish     |
 | ``.dropped-…``          | one that is being deleted; after a crash, rubbish                       |
+| ``.compiled``           | the store of ``compiled.py``                                            |
 
 All lie in one directory: a read-only directory can be renamed there, not moved elsewhere.
 """
@@ -138,8 +139,11 @@ def clear_leftovers(home: Path) -> int:
         return 0
     found = [path for path in home.iterdir() if path.name.startswith(_LEFTOVERS)]
     for path in found:
-        end_orphan(path / PROCESS)
-        remove(path)
+        if path.is_dir():
+            end_orphan(path / PROCESS)
+            remove(path)
+        else:
+            path.unlink()
     return len(found)
 
 

@@ -5,7 +5,6 @@ Credentials of an index never stand in arguments, which every process of the hos
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,9 +23,6 @@ _OWN_CONFIGURATION = frozenset({
     "UV_KEYRING_PROVIDER", "UV_NO_INDEX",
 })  # fmt: skip
 _USERINFO = re.compile(r"(://)[^/\s@'\"`]+@")
-
-TESTS_OF_PACKAGES = r"/site-packages/(?:.+/)?tests/"
-"""Not compiled: a third of all files of the usual packages, and nobody imports them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,23 +53,6 @@ def install(uv: str, sources: Sources, *, python: Path, lock: Path) -> list[str]
     return [
         uv, "pip", "sync", "--python", str(python), "--require-hashes", "--link-mode", "hardlink",
         *_options(sources), str(lock),
-    ]  # fmt: skip
-
-
-def compile_all(interpreter: Path, *, building: Path, target: Path, packages: Path) -> list[str]:
-    """Return the command that compiles all that was installed.
-
-    Not uv's ``--compile-bytecode``: that starts the environment's own Python, which runs the ``.pth`` files of
-    packages, so code that somebody else chose, outside a pod. With ``-S`` the host's Python reads no ``.pth`` and
-    imports nothing from there; compiling runs nothing.
-
-    Unchecked hashes: what is sealed never changes, so a start compares no times, and a copy of the data directory
-    with other times still starts as fast. The final path, not the one where it is built, stands in tracebacks.
-    """
-    return [
-        str(interpreter), "-I", "-S", "-m", "compileall", "-q", "-j", str(os.cpu_count() or 1),
-        "--invalidation-mode", "unchecked-hash", "-x", TESTS_OF_PACKAGES, "-s", str(building), "-p", str(target),
-        str(packages),
     ]  # fmt: skip
 
 

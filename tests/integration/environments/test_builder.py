@@ -81,7 +81,7 @@ async def test_an_environment_from_wheels_without_a_network(shop: Shop) -> None:
                       BuildState.READY]  # fmt: skip
 
     place = builder.locate(request.id)
-    assert shop.names() == [request.id]
+    assert shop.names() == [".compiled", request.id]
     assert run_in(place, "import alpha, sys; alpha.main(); print(sys.prefix)") == f"beta\n{place}"
     # The script was made before the directory was moved.
     assert run_program(place / "bin" / "alpha") == "beta"
@@ -89,7 +89,8 @@ async def test_an_environment_from_wheels_without_a_network(shop: Shop) -> None:
     compiled = place / "lib" / f"python{PYTHON}" / "site-packages" / "alpha" / "__pycache__"
     (cached,) = compiled.iterdir()
     assert cached.read_bytes()[:8] == importlib.util.MAGIC_NUMBER + UNCHECKED
-    assert str(place).encode() in cached.read_bytes()
+    traceback = "import alpha; print(alpha.main.__code__.co_filename)"
+    assert run_in(place, traceback) == str(compiled.parent / "__init__.py")
     source = compiled.parent / "__init__.py"
     assert source.stat().st_nlink > 1, "it is linked from the cache"
     assert not source.stat().st_mode & 0o222
@@ -116,7 +117,36 @@ async def test_what_is_built_is_known_to_the_next_builder(shop: Shop) -> None:
     await later.drop(request.id)
     await later.drop(request.id)
     assert await later.observe(request.id) is None
-    assert shop.names() == []
+    assert shop.names() == [".compiled"]
+
+
+async def test_what_was_compiled_once_is_shared(shop: Shop) -> None:
+    make_wheel(shop.store, "alpha")
+    make_wheel(shop.store, "beta", files={"beta.py": "NAME = 'alpha'\n", "alpha2.py": "def f(: never python\n"})
+    with_mlflow(shop)
+    builder = shop.builder()
+    places = []
+    for requirements in (("alpha",), ("alpha", "beta")):
+        request = a_request(*requirements, python=PYTHON)
+        end, _ = await build(builder, request)
+        assert end.state is BuildState.READY, end
+        places.append((request.id, compiled_in(builder.locate(request.id))))
+    (first, ours), (second, theirs) = places
+    shared = [name for name in ours if name.startswith("alpha/")]
+    assert shared
+    assert all(ours[name] == theirs[name] for name in ours), "one file on the disk and in memory"
+    assert "alpha2" not in str(theirs), "what is no Python is left as it is"
+    assert "beta" in str(theirs)
+    assert "Some files could not be compiled" in str(shop.logs[second])
+    await builder.drop(first)
+    await builder.drop(second)
+    assert not [path for path in (shop.home / ".compiled").rglob("*") if path.is_file()], "kept for nobody"
+
+
+def compiled_in(place: Path) -> dict[str, int]:
+    """Return the compiled files of an environment with their inodes."""
+    packages = place / "lib" / f"python{PYTHON}" / "site-packages"
+    return {str(path.relative_to(packages)): path.stat().st_ino for path in packages.rglob("*.pyc")}
 
 
 async def test_an_older_mlflow_loads_what_the_newest_cannot(shop: Shop) -> None:
@@ -165,7 +195,7 @@ async def test_a_package_that_replaces_the_environment_itself_is_refused(shop: S
     assert end.failure is not None
     assert end.failure.reason == "EnvironmentFailed"
     assert "pyvenv.cfg" in end.failure.message
-    assert shop.names() == []
+    assert request.id not in shop.names()
 
 
 @pytest.mark.parametrize(
