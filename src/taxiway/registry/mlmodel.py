@@ -22,7 +22,8 @@ READ_FILES = {MLMODEL: 4 << 20, "python_env.yaml": 64 << 10, "conda.yaml": 512 <
 """The files that are read, and how many bytes of each at most. Ten thousand columns make an MLmodel of 1 MiB."""
 _PYTHON = re.compile(r"\d{1,2}\.\d{1,3}(\.\d{1,3})?\Z")
 _VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}\Z")
-_NOTHING = frozenset({"", "null", "~", "Null", "NULL"})
+_NOTHING = ("", "null", "~")
+"""How YAML writes that there is nothing; every scalar is read as a text."""
 LOG_AGAIN = "Log the model again with MLflow's own log_model."
 
 
@@ -70,14 +71,14 @@ def _read_mlmodel(content: bytes | None) -> dict[str, Any]:
 
 def _read_signature(value: object) -> dict[str, str]:
     """Return the signature's texts, of which the contract was compiled once as a proof."""
-    if value is None or value in ("", "null", "~"):
+    if value is None or value in _NOTHING:
         raise _no_signature("The logged model has no signature.")
     if not isinstance(value, dict):
         raise MalformedModel("The signature in MLmodel is not a mapping.", hint=LOG_AGAIN)
     texts: dict[str, str] = {}
     for key in ("inputs", "outputs", "params"):
         side = value.get(key)
-        if side is None or side in ("", "null", "~"):
+        if side is None or side in _NOTHING:
             continue
         if not isinstance(side, str):
             raise MalformedModel(f"The signature's {key} in MLmodel are not a JSON text.", hint=LOG_AGAIN)
@@ -109,7 +110,9 @@ def _python_version(
             data = read_yaml(python_env)
         except BadYaml as error:
             raise MalformedModel(f"python_env.yaml cannot be read: {error}.", hint=LOG_AGAIN) from error
-        named = data.get("python") if isinstance(data, dict) else None
+        if not isinstance(data, dict):
+            raise MalformedModel("python_env.yaml is not a mapping of names to values.", hint=LOG_AGAIN)
+        named = data.get("python")
     for version in (named, conda.python_version if conda else None, python_function.get("python_version")):
         if version is None or version in _NOTHING:
             continue
@@ -147,4 +150,5 @@ def _optional(version: object) -> str | None:
 def _has_example(info: object, paths: frozenset[str]) -> bool:
     if not isinstance(info, dict):
         return False
-    return any(info.get(key) in paths for key in ("serving_input_path", "artifact_path"))
+    named = (info.get(key) for key in ("serving_input_path", "artifact_path"))
+    return any(isinstance(name, str) and name in paths for name in named)

@@ -141,11 +141,13 @@ def _read_line(content: str, where: str) -> Requirement:
         raise _unsupported(where, "has options of pip behind the package")
     if content.endswith("\\"):
         raise _unsupported(where, "goes on in the next line")
+    # Installers take 'x.whl' for a file, although it could be a package's name.
+    if _PATH_OR_URL.match(content):
+        raise _unsupported(where, "is a URL or a path")
     try:
         requirement = Requirement(content)
     except InvalidRequirement as error:
-        kind = "is a URL or a path" if _PATH_OR_URL.match(content) else "is not a requirement"
-        raise _unsupported(where, kind) from error
+        raise _unsupported(where, "is not a requirement") from error
     if requirement.url is not None:
         raise _unsupported(where, "takes a package from a URL")
     return requirement
