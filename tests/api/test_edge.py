@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 import structlog
 from starlette.datastructures import Headers
@@ -110,7 +112,7 @@ async def test_a_request_id_is_kept_when_it_is_plain_and_replaced_when_not(world
 @pytest.mark.parametrize(("size", "status"), [(1 << 20, 400), ((1 << 20) + 1, 413)])
 @pytest.mark.parametrize("is_chunked", [True, False])
 async def test_bodies_have_a_limit(world: World, size: int, status: int, is_chunked: bool) -> None:
-    async def chunks() -> object:
+    async def chunks() -> AsyncIterator[bytes]:
         for start in range(0, size, 65536):
             yield b"x" * min(65536, size - start)
 
@@ -118,7 +120,7 @@ async def test_bodies_have_a_limit(world: World, size: int, status: int, is_chun
     answer = await world.speak_as("admin").post(
         "/api/v1/projects",
         content=body,
-        headers={"Content-Type": "application/json"},  # type: ignore[arg-type]
+        headers={"Content-Type": "application/json"},
     )
 
     assert (answer.status_code, answer.json()["status"]) == (status, status)

@@ -81,7 +81,7 @@ def test_the_example_of_a_problem_fits(document: dict[str, Any]) -> None:
 
 def test_the_clients_calls_are_all_there(document: dict[str, Any]) -> None:
     nothing: dict[str, Any] = {"limit": 1, "cursor": None}
-    made = [
+    made: list[calls.Call[Any]] = [
         calls.experiments("p", **nothing),
         calls.runs("p", experiment="e", where="w", **nothing),
         calls.run("p", "r"),

@@ -195,8 +195,8 @@ async def make_template(file: Path) -> Secrets:
     await services.users.ensure_first_administrator(PASSWORD)
     root = await _principal_of(world, "admin")
     asking = Asking(principal=root)
-    for name in (PROJECT, OTHER):
-        await services.projects.create(asking, name=name, description="")
+    for project in (PROJECT, OTHER):
+        await services.projects.create(asking, name=project, description="")
     for name in ("member", "stranger", "disabled", "newcomer"):
         await services.users.create(
             asking,
@@ -205,8 +205,8 @@ async def make_template(file: Path) -> Secrets:
             password=PASSWORD,
             must_change_password=name == "newcomer",
         )
-    for project, name in ((PROJECT, "member"), (PROJECT, "disabled"), (PROJECT, "newcomer"), (OTHER, "stranger")):
-        await services.projects.add_member(asking, project, name)
+    for home, name in ((PROJECT, "member"), (PROJECT, "disabled"), (PROJECT, "newcomer"), (OTHER, "stranger")):
+        await services.projects.add_member(asking, home, name)
     await _issue(world, "member", "expired", life=timedelta(minutes=1))
     clock.now = NOW + timedelta(hours=1)
     for name in ("admin", "member", "stranger", "disabled", "newcomer"):

@@ -88,7 +88,7 @@ async def export_audit_log(_asking: Asker, services: Services) -> Response:
     )
 
 
-@router.get("/events", permission=Permission.MODEL_READ)
+@router.get("/events", permission=Permission.MODEL_READ, errors=("NotFound",))
 async def list_events(
     asking: Asker,
     services: Services,

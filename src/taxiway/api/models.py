@@ -121,7 +121,7 @@ async def convert_run(
     return shown
 
 
-@router.get("/models", permission=Permission.MODEL_READ)
+@router.get("/models", permission=Permission.MODEL_READ, errors=("NotFound",))
 async def list_model_versions(
     asking: Asker,
     services: Services,
