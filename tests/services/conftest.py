@@ -6,7 +6,7 @@ import argon2
 import pytest
 
 from taxiway.domain.audit import AuditEntry
-from taxiway.domain.people import Asking, AuthMethod, Principal, Role, User
+from taxiway.domain.people import Asking, AuthMethod, Role, User
 from taxiway.services.passwords import PasswordHasher
 from taxiway.services.users import Users
 from taxiway.store import audit, projects
@@ -63,10 +63,6 @@ async def asking_of(database: Database, user: User, **changes: object) -> Asking
         "session": None,
     }  # fmt: skip
     return an_asking(a_principal(**(given | changes)))
-
-
-def asking_as(principal: Principal) -> Asking:
-    return an_asking(principal)
 
 
 async def audited(database: Database) -> list[AuditEntry]:

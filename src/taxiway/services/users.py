@@ -164,7 +164,7 @@ class Users:
         async with self._database.read() as tx:
             if not await users.is_empty(tx):
                 return None
-        chosen = password if password is not None else _random_password()
+        chosen = password if password is not None else random_password()
         made = await self._create(
             Asking(principal=ITSELF),
             name=FIRST_ADMINISTRATOR,
@@ -209,7 +209,7 @@ async def _keep_an_administrator(tx: Transaction, user: User) -> None:
         )
 
 
-def _random_password() -> str:
+def random_password() -> str:
     """Return four groups of five letters and digits that cannot be mistaken for each other: 99 bits."""
     return "-".join("".join(secrets.choice(_EASY_TO_READ) for _ in range(5)) for _ in range(4))
 
