@@ -15,7 +15,8 @@ import pytest
 from taxiway.domain.errors import GatewayRejected
 from taxiway.domain.routing import RoutingTable
 from taxiway.gateway import EnvoyGateway
-from tests.integration.gateway.gate import PREFIX, Gate, Scene, a_gate, a_route
+from taxiway.keys import FileSigner
+from tests.integration.gateway.gate import PREFIX, Gate, Scene, a_gate, a_route, free_port
 from tests.integration.gateway.pods import Asked, Reply
 
 pytestmark = pytest.mark.integration
@@ -253,6 +254,25 @@ async def test_a_table_published_while_envoy_is_away_is_taken_when_it_is_back(ow
     await scene.in_force(table)
     assert (await scene.client.get("/staging/other/one/1/ping")).status_code == 200
     assert (await scene.client.get(f"{PREFIX}ping")).status_code == 404
+    await scene.close()
+
+
+async def test_a_running_envoy_takes_another_port_and_other_keys_without_a_restart(own_gate: Gate) -> None:
+    scene = Scene(own_gate)
+    table = await scene.publish(a_route(await scene.pod(), needs_token=True))
+    pid, old_token = own_gate.envoy_pid(), own_gate.token()
+    own_gate.port, own_gate.signer = free_port(), FileSigner(own_gate.root / "new-keys")
+    own_gate.prepare()
+    deadline = time.monotonic() + 5
+    while not own_gate.answers():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    async with httpx2.AsyncClient(base_url=own_gate.url, timeout=5, trust_env=False) as caller:
+        for token, status in ((old_token, 401), (own_gate.token(), 200)):
+            answer = await caller.get(f"{PREFIX}ping", headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == status
+    assert await scene.gateway.accepted() == table.version
+    assert own_gate.envoy_pid() == pid
     await scene.close()
 
 

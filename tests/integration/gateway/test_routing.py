@@ -112,11 +112,14 @@ async def test_dots_and_double_slashes_lead_nowhere_else(scene: Scene) -> None:
 
 
 async def raw(scene: Scene, head: str, *headers: str) -> bytes:
-    """Send a request as it stands, and read all that comes."""
+    """Send a request as it stands, and read its answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", scene.gate.port)
     lines = [head, "Host: localhost", "Connection: close", *headers, "", ""]
     writer.write("\r\n".join(lines).encode("latin-1"))
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    length = re.search(rb"content-length: (\d+)", answer)
+    assert length is not None
+    answer += await reader.readexactly(int(length[1]))
     writer.close()
     return answer
 
