@@ -19,7 +19,7 @@ REQUIREMENTS = [f"mlflow=={mlflow.__version__}"]
 RULES = "def score(amount, floor):\n    return [float(a > floor) for a in amount]\n"
 
 
-class Echo(mlflow.pyfunc.PythonModel):
+class Echo(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Tells what it was given, kinds and all."""
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
@@ -33,7 +33,7 @@ class Echo(mlflow.pyfunc.PythonModel):
         return [repr(seen), repr(params)]
 
 
-class Answers(mlflow.pyfunc.PythonModel):
+class Answers(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Returns whatever kind of answer it is asked for."""
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
@@ -84,25 +84,25 @@ class Payment(pydantic.BaseModel):
     tags: list[str] | None = None
 
 
-class Hinted(mlflow.pyfunc.PythonModel):
+class Hinted(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Takes its input by type hints."""
 
     def predict(self, model_input: list[Payment]) -> list[str]:
         return [f"{p.country}:{p.amount!r}:{p.tags}" for p in model_input]
 
 
-class HintedNumbers(mlflow.pyfunc.PythonModel):
+class HintedNumbers(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Takes plain numbers by type hints."""
 
     def predict(self, model_input: list[int], params: dict[str, Any] | None = None) -> list[int]:
         return [2 * number for number in model_input]
 
 
-class Rules(mlflow.pyfunc.PythonModel):
+class Rules(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Uses a module of its own and parameters."""
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
-        import fraud_rules_of_tests
+        import fraud_rules_of_tests  # type: ignore[import-not-found]
 
         scores = fraud_rules_of_tests.score(model_input["amount"], params["floor"])
         return pd.DataFrame({"score": scores, "with": [repr(params)] * len(scores)})

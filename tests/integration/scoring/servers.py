@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,6 @@ async def serve_ours(models: list[Path], sockets: Path) -> None:
 def main() -> None:
     which, models, sockets = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     folders = sorted(path.parent for path in models.glob("*/MLmodel"))
-    sys.stderr = open(os.devnull, "w") if os.environ.get("QUIET") else sys.stderr  # noqa: PTH123, SIM115
     asyncio.run((serve_mlflow if which == "mlflow" else serve_ours)(folders, sockets))
 
 
