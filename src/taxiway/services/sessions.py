@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from taxiway.domain.errors import NotFound, NotSignedIn
 from taxiway.domain.events import SubjectKind
-from taxiway.domain.ids import ProjectName, SessionId, UserId, new_id
+from taxiway.domain.ids import ProjectName, SessionId, new_id
 from taxiway.domain.people import LONGEST_PASSWORD, Asking, AuthMethod, Principal, Session, User
 from taxiway.domain.texts import one_line
 from taxiway.ports import Clock
@@ -110,7 +110,7 @@ class Sessions:
 
     async def _end(self, asking: Asking, key: SessionId) -> bool:
         async with self._database.write() as tx:
-            was_there = await sessions.end(tx, UserId(asking.principal.user), key)
+            was_there = await sessions.end(tx, asking.principal.user, key)
             if was_there:
                 await self._tell(tx, asking, "session.end", key)
         return was_there
