@@ -72,7 +72,7 @@ def write_bootstrap(
 def envoy_child(home: Path, *, admin_socket: Path, program: Path | None = None) -> ChildSpec:
     """Return Envoy as the child that a stub keeps; ``write_bootstrap`` comes before. Raises NotFound without Envoy.
 
-    It is restarted at once, and not slower than each second however often it dies: nothing is reachable meanwhile.
+    It is restarted at once, and within half a second however often it dies: nothing is reachable meanwhile.
     """
     config = home / BOOTSTRAP_FILE
     threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
@@ -87,7 +87,7 @@ def envoy_child(home: Path, *, admin_socket: Path, program: Path | None = None) 
         labels={"kind": "gateway", "bootstrap": hashlib.sha256(read(config) or b"").hexdigest()},
         restart=Restart.ALWAYS,
         backoff=Backoff(
-            initial=timedelta(milliseconds=50), maximum=timedelta(seconds=1), healthy_after=timedelta(seconds=5)
+            initial=timedelta(milliseconds=50), maximum=timedelta(milliseconds=500), healthy_after=timedelta(seconds=5)
         ),
         ready_when=ReadyWhen.PROBED,
         probe=Probe(
