@@ -145,7 +145,7 @@ async def test_off_on_delete(world: World) -> None:
 
 async def test_access_tokens_are_shown_once_and_revoked(world: World) -> None:
     async with world.speak_as("member") as client:
-        issued = await client.post(f"{VERSION}/access-tokens", json={"caller": "till 7"})
+        issued = await client.post(f"{VERSION}/access-tokens", json={"caller": "till 8"})
         made = issued.json()
         revoked = await client.delete(f"{VERSION}/access-tokens/{made['id']}")
         listed = await client.get(f"{VERSION}/access-tokens")
@@ -154,7 +154,8 @@ async def test_access_tokens_are_shown_once_and_revoked(world: World) -> None:
     assert made["token"].startswith("fake.")
     assert made["created_by"] == "member"
     assert revoked.json()["revoked_at"] is not None
-    assert [(token["caller"], "token" in token) for token in listed.json()["items"]] == [("till 7", False)]
+    shown = [(token["caller"], token["revoked_at"] is None, "token" in token) for token in listed.json()["items"]]
+    assert shown == [("till 8", False, False), ("till 7", True, False)]
 
 
 async def test_mlflow_that_is_down_is_503_with_retry_after(world: World) -> None:
