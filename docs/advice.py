@@ -24,6 +24,7 @@ CONTROL_API = {
     "TooManyRequests": "Wait for as long as `Retry-After` says.",
     "Internal": "An administrator finds the cause in `taxiway platform-log control` by the request's id.",
     "TrackingUnavailable": "Wait a moment: MLflow starts. `taxiway platform-log mlflow` shows why it does not.",
+    "DatabaseUnavailable": "Wait a moment. `taxiway platform-log control` says what the database answers.",
     "GatewayRejected": "The last good routes stay in force. See `taxiway platform-log envoy`.",
     "IsolationUnavailable": "Install what the message names, or change `pods.isolation`.",
     "LeaseLost": "Ask again: another control plane has taken over.",
@@ -156,6 +157,10 @@ FAILURES = {
         "The process that keeps the pod was killed, and the pod with it; both are started again.",
         "Nothing; find out who killed it if it repeats.",
     ),
+    "StubNotStarted": (
+        "The process that keeps the pod did not come up; it is tried again.",
+        "See `taxiway platform-log control` and `taxiway doctor`.",
+    ),
     "SystemError": (
         "The operating system refused something; the message has its words.",
         "See `taxiway platform-log control` and `taxiway doctor`.",
@@ -187,3 +192,19 @@ STATUS_REASONS = {
     "SwitchedOff": "Somebody switched it OFF.",
 }
 """By reason of a status that is no failure."""
+
+COMMAND = {
+    "NotStarted": (
+        "Control plane, MLflow or Envoy did not come up in time.",
+        "The hint has its last lines; `taxiway platform-log` shows more.",
+    ),
+    "PortInUse": (
+        "Somebody else listens on the port, or on the one for metrics.",
+        "Stop what listens there, or choose another with `--port`.",
+    ),
+    "UnusableKey": (
+        "A signing key in the data directory cannot be read.",
+        "Restore `keys/` from a backup; new keys would make all access tokens void.",
+    ),
+}
+"""By reason of an error of ``taxiway up`` that the control API never gives: what it means, what to do."""

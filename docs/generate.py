@@ -89,7 +89,7 @@ def settings_page() -> str:
                 ("`TAXIWAY_URL`", "Where Taxiway is; else the profile's, else http://localhost:8080."),
                 ("`TAXIWAY_TOKEN`", "The API token; else the profile's."),
                 ("`TAXIWAY_PROJECT`", "The project; else the profile's."),
-                ("`TAXIWAY_PROFILE`", "Which profile of `taxiway login --profile`; else `default`."),
+                ("`TAXIWAY_PROFILE`", "Which profile, as `taxiway login --profile NAME` names them; else `default`."),
                 ("`TAXIWAY_ACCESS_TOKEN`", "The access token of `taxiway model predict`."),
             ],
         )
@@ -133,6 +133,7 @@ def errors_page() -> str:
         for reason, answer in endpoint_answers().items()
     ]
     failures = [(f"`{r}`", *words) for r, words in advice.FAILURES.items()]
+    command = [(f"`{r}`", *words) for r, words in advice.COMMAND.items()]
     return (
         f"# Errors\n\n{MADE}\n"
         + wrapped(
@@ -157,6 +158,8 @@ def errors_page() -> str:
         )
         + "\n"
         + table(("reason", "meaning", "what to do"), failures)
+        + "\n## Errors of `taxiway up`\n\n"
+        + table(("reason", "meaning", "what to do"), command)
         + "\n## Other reasons of a status\n\n"
         + table(("reason", "meaning"), [(f"`{r}`", words) for r, words in advice.STATUS_REASONS.items()])
     )
@@ -258,6 +261,8 @@ def api_page(document: Mapping[str, Any]) -> str:
     for name, schema in document["components"]["schemas"].items():
         if schema.get("properties"):
             parts.append(schema_section(name, schema))
+        elif schema.get("enum"):
+            parts.append(f"### {name}\n\n{plain(schema.get('description') or '')}\n\nOne of {type_of(schema)}.\n")
     return "\n".join(parts)
 
 

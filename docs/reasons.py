@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from taxiway.domain import errors
@@ -56,9 +57,24 @@ def failure_reasons() -> set[str]:
 
 def status_reasons() -> set[str]:
     """Return every reason that a status without a failure gives by name."""
-    tree = ast.parse((TAXIWAY / "domain" / "deployments.py").read_text("utf-8"))
+    tree = _parse(TAXIWAY / "domain" / "deployments.py")
     given = {_word(value) for call in _calls(tree, frozenset({"Verdict"})) for value in _given(call)}
     return (given | {str(state) for state in COMING}) - {""}
+
+
+def error_reasons() -> set[str]:
+    """Return the reason of every class of errors, wherever it is."""
+    found = set()
+    for tree in _trees(TAXIWAY):
+        for kind in ast.walk(tree):
+            if isinstance(kind, ast.ClassDef):
+                for line in kind.body:
+                    match line:
+                        case ast.Assign(targets=[ast.Name(id="reason")], value=value) if value is not None:
+                            found.add(_word(value))
+                        case ast.AnnAssign(target=ast.Name(id="reason"), value=value) if value is not None:
+                            found.add(_word(value))
+    return found - {""}
 
 
 def meaning_of(reason: str, title: str) -> str:
@@ -71,7 +87,12 @@ def meaning_of(reason: str, title: str) -> str:
 def _trees(*roots: Path) -> Iterator[ast.Module]:
     for root in roots:
         for file in sorted(root.rglob("*.py")):
-            yield ast.parse(file.read_text("utf-8"))
+            yield _parse(file)
+
+
+@cache
+def _parse(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
 
 
 def _calls(tree: ast.AST, names: frozenset[str]) -> Iterator[ast.Call]:

@@ -75,22 +75,30 @@ def fail(message: str, *, hint: str | None = None, code: ExitCode = ExitCode.FAI
 @contextmanager
 def connected() -> Iterator[Client]:
     """Open a client and turn its errors into exit codes."""
-    from taxiway.client import ApiError, Client, Unreachable
+    from taxiway.client import Client
 
-    with Client() as client:
-        try:
-            yield client
-        except ApiError as error:
-            complain(error.message, hint=error.hint, reason=error.reason)
-            for pointer, detail in error.fields.items():
-                say(f"  {pointer}: {detail}")
-            raise typer.Exit(_BY_STATUS.get(error.status, ExitCode.FAILED)) from None
-        except Unreachable as error:
-            fail(str(error), hint="Is it up? `taxiway status` tells.", code=ExitCode.UNREACHABLE)
-        except TimeoutError as error:
-            fail(str(error), hint="Look again with `taxiway model show`.", code=ExitCode.TIMED_OUT)
-        except ValueError as error:
-            fail(str(error), code=ExitCode.USAGE)
+    with Client() as client, answered():
+        yield client
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Turn what a client raises into an error with its exit code."""
+    from taxiway.client import ApiError, Unreachable
+
+    try:
+        yield
+    except ApiError as error:
+        complain(error.message, hint=error.hint, reason=error.reason)
+        for pointer, detail in error.fields.items():
+            say(f"  {pointer}: {detail}")
+        raise typer.Exit(_BY_STATUS.get(error.status, ExitCode.FAILED)) from None
+    except Unreachable as error:
+        fail(str(error), hint="Is it up? `taxiway status` tells.", code=ExitCode.UNREACHABLE)
+    except TimeoutError as error:
+        fail(str(error), hint="Look again with `taxiway model show`.", code=ExitCode.TIMED_OUT)
+    except ValueError as error:
+        fail(str(error), code=ExitCode.USAGE)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from taxiway.cli.output import AsJson, ExitCode, connected, fail, print_json, say, show_table
+from taxiway.cli.output import AsJson, ExitCode, answered, connected, fail, print_json, say, show_table
 
 user = typer.Typer(help="Users (administrators only).", no_args_is_help=True)
 project = typer.Typer(help="Projects and their members.", no_args_is_help=True)
@@ -53,14 +53,16 @@ def login(
     from taxiway.client.signing_in import sign_in
 
     target = (url or find_profile(profile).url).rstrip("/")
-    secret = sign_in(
-        target,
-        user=name,
-        password=_read_password(password_file),
-        token_name=f"taxiway login on {socket.gethostname()}"[:80],
-        days=days,
-        project=project,
-    )
+    password = _read_password(password_file)
+    with answered():
+        secret = sign_in(
+            target,
+            user=name,
+            password=password,
+            token_name=f"taxiway login on {socket.gethostname()}"[:80],
+            days=days,
+            project=project,
+        )
     file = save_profile(Profile(url=target, token=secret, project=project), name=profile)
     say(f"Signed in to {target} as {name}; the token is in {file}.")
 
@@ -70,14 +72,16 @@ def whoami(as_json: AsJson = False) -> None:
     from taxiway.client import calls
 
     with connected() as client:
-        print_json(client.send(calls.plain("GET", "session"))) if as_json else _show_me(
-            client.send(calls.plain("GET", "session"))
-        )
+        me = client.send(calls.plain("GET", "session"))
+    print_json(me) if as_json else _show_me(me)
 
 
 def _show_me(me: dict[str, object]) -> None:
-    for key, value in me.items():
-        typer.echo(f"{key:<10}  {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    for key in ("name", "role", "projects", "home", "method"):
+        value = me[key]
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        if shown:
+            typer.echo(f"{key:<10}  {shown}")
 
 
 @user.command("create")
