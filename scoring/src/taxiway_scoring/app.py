@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -114,8 +115,9 @@ class ScoringApp:
         self._on_stuck = on_stuck
         self._threads = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="predict")
         self._held_bytes = 0
-        self._pace = 0.0
-        """Seconds that a prediction took of late."""
+        self._lately: deque[float] = deque(maxlen=32)
+        self._typical = 0.0
+        """Seconds that half of the latest predictions took at most: one slow one must not turn callers away."""
         self._is_given_up = False
         self._end: asyncio.Future[None] | None = None
         self._openapi = json.dumps(
@@ -212,20 +214,25 @@ class ScoringApp:
         if (
             waiting >= limits.concurrency + limits.queue
             or self._held_bytes + size > limits.queue_bytes
-            or self._pace * waiting / limits.concurrency > limits.timeout_seconds
+            or self._typical * waiting / limits.concurrency > limits.timeout_seconds
         ):
             raise Refused(429, "TooManyRequests", "The pod has as many requests as it can answer in time.")
 
     def _begin(self, predictor: Predictor, request: HttpRequest) -> Job:
         header = request.headers.get("content-type", "application/json")
-        job = Job()
+        job, came = Job(), time.monotonic()
 
         def work() -> tuple[bytes, int]:
-            job.began = time.monotonic()
+            job.began = began = time.monotonic()
+            limit = self._limits.timeout_seconds
+            if began - came > limit / 2 and began - came + self._typical > limit:
+                # Whoever waits would not see the end of it; those behind may see the end of theirs.
+                raise _timed_out(limit)
             try:
                 return self.score(predictor, request.body, header)
             finally:
-                self._pace += 0.2 * (time.monotonic() - job.began - self._pace)
+                self._lately.append(time.monotonic() - began)
+                self._typical = sorted(self._lately)[(len(self._lately) - 1) // 2]
 
         job.future = self._threads.submit(work)
         return job
@@ -247,7 +254,7 @@ class ScoringApp:
                 self._watch(job)
         if self._is_given_up:
             raise Refused(503, "NotReady", "The scoring server is started anew.")
-        raise Refused(504, "PredictionTimedOut", f"The prediction took longer than {seconds:g} s.")
+        raise _timed_out(seconds)
 
     def _watch(self, job: Job) -> None:
         now = time.monotonic()
@@ -335,7 +342,7 @@ class ScoringApp:
 
     def _problem(self, status: int, reason: str, message: str, request_id: str, **places: object) -> HttpResponse:
         document = {
-            "type": f"urn:taxiway:{reason}",
+            "type": f"urn:taxiway:problem:{reason}",
             "title": reason,
             "status": status,
             "detail": message,
@@ -349,6 +356,10 @@ class ScoringApp:
         if status == 405:
             headers["Allow"] = str(places.get("allow", "GET"))
         return HttpResponse(status, json.dumps(document).encode(), "application/problem+json", headers)
+
+
+def _timed_out(seconds: float) -> Refused:
+    return Refused(504, "PredictionTimedOut", f"The prediction took longer than {seconds:g} s.")
 
 
 def _wrong_method(allowed: str) -> Refused:
