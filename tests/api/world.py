@@ -124,7 +124,7 @@ class World:
                 nudge=self.nudge,
                 now=now,
             ),
-            deployments=Deployments(database=database, builder=self.builder, nudge=self.nudge, now=now),
+            deployments=Deployments(database=database, nudge=self.nudge, now=now),
             access_tokens=AccessTokens(database=database, signer=FakeSigner(), nudge=self.nudge, now=now),
             logs=self.logs,
             pods_of=lambda revision: self.pods.get(revision, ()),

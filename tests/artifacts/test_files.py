@@ -334,7 +334,7 @@ def _content(path: Path, change: Callable[[bytes], bytes]) -> None:
 async def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
     store = FileSnapshotStore(tmp_path)
     digest = await a_snapshot(store)
-    place, dice = store.locate(digest), random.Random(11)  # noqa: S311
+    place, dice = store.locate(digest), random.Random(11)
     for name in (*(f"files/{name}" for name in FILES), "manifest.json"):
         path = place / name
         original = path.read_bytes()

@@ -12,7 +12,7 @@ from tests.platforms import Platform
 
 pytestmark = [pytest.mark.journey, pytest.mark.integration, pytest.mark.timeout(600)]
 
-NUMBERS = {"dataframe_records": [{"a": 0.5, "b": -1.0, "c": 0.1, "d": 2.0, "e": 0.0}]}
+NUMBERS: dict[str, object] = {"dataframe_records": [{"a": 0.5, "b": -1.0, "c": 0.1, "d": 2.0, "e": 0.0}]}
 CASES: dict[str, tuple[str, dict[str, object]]] = {
     "autolog": (training.AUTOLOG, NUMBERS),
     "lightgbm": (training.LIGHTGBM, NUMBERS),

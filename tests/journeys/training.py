@@ -80,7 +80,9 @@ import pathlib, sys, tempfile, mlflow, pandas as pd
 from mlflow.models import infer_signature
 home = pathlib.Path(tempfile.mkdtemp())
 (home / "fraud_rules").mkdir()
-(home / "fraud_rules" / "__init__.py").write_text("def score(amount, floor):\\n    return [float(a > floor) for a in amount]\\n")
+(home / "fraud_rules" / "__init__.py").write_text(
+    "def score(amount, floor):\\n    return [float(a > floor) for a in amount]\\n"
+)
 sys.path.insert(0, str(home))
 import fraud_rules
 
@@ -94,7 +96,9 @@ with mlflow.start_run() as run:
     mlflow.pyfunc.log_model(
         name="model", python_model=Rules(), code_paths=[str(home / "fraud_rules")], input_example=X,
         signature=infer_signature(X, [0.0, 1.0], params={"floor": 100.0}),
-        pip_requirements=["mlflow==" + mlflow.__version__, "pandas", "cloudpickle==" + __import__("cloudpickle").__version__],
+        pip_requirements=[
+            "mlflow==" + mlflow.__version__, "pandas", "cloudpickle==" + __import__("cloudpickle").__version__,
+        ],
     )
 print(run.info.run_id)
 """
@@ -142,7 +146,9 @@ with mlflow.start_run() as run:
     mlflow.log_param("note", "<script>alert(1)</script>")
     mlflow.pyfunc.log_model(
         name="model", python_model=Model(), signature=infer_signature(X, [1]),
-        pip_requirements=["mlflow==" + mlflow.__version__, "pandas", "cloudpickle==" + __import__("cloudpickle").__version__],
+        pip_requirements=[
+            "mlflow==" + mlflow.__version__, "pandas", "cloudpickle==" + __import__("cloudpickle").__version__,
+        ],
     )
 print(run.info.run_id)
 """

@@ -20,7 +20,7 @@ from taxiway.store import events, models, revisions, snapshots
 from taxiway.store.database import Database
 from taxiway.store.deployments import DeploymentFilter
 from tests.builders import MODEL, PROJECT, VERSION_ID, a_deployment, a_failure, a_revision, a_snapshot, an_asking
-from tests.fakes import FakeBuilder, FakeClock, FakeNudge
+from tests.fakes import FakeClock, FakeNudge
 from tests.services.conftest import actions, audited
 from tests.store.conftest import insert_people, insert_version
 
@@ -36,7 +36,7 @@ async def service(database: Database, clock: FakeClock, nudge: FakeNudge) -> Dep
         await insert_people(tx)
         await insert_version(tx)
     clock.advance(60)
-    return Deployments(database=database, builder=FakeBuilder(clock=clock), nudge=nudge, now=clock)
+    return Deployments(database=database, nudge=nudge, now=clock)
 
 
 async def revisions_of(database: Database) -> list[Revision]:

@@ -29,7 +29,7 @@ from taxiway.stub.children import Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapters:
-    """All that touches the world. The ports pass the gate; the three last are what must be opened and closed."""
+    """All that touches the world. The ports pass the gate; the others are what must be opened and closed."""
 
     runtime: Runtime
     gateway: Gateway
@@ -41,6 +41,8 @@ class Adapters:
     signer: Signer
     log_files: FileLogStore
     connection: MLflowConnection
+    clients: MLflowConnection
+    """For what MLflow's own clients send; apart, so that their uploads cannot use up ours."""
     builder: UvEnvironmentBuilder
     processes: ProcessRuntime
     envoy: EnvoyGateway
@@ -55,6 +57,7 @@ class Adapters:
         await self.processes.close()
         await self.envoy.close()
         await self.connection.close()
+        await self.clients.close()
 
 
 def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gate: Gate | None) -> Adapters:
@@ -108,6 +111,7 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         signer=signer,
         log_files=logs,
         connection=connection,
+        clients=MLflowConnection.over(places.mlflow_socket),
         builder=builder,
         processes=processes,
         envoy=envoy,

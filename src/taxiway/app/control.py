@@ -117,7 +117,7 @@ async def _serve(
         request_burst=settings.limits.request_burst,
         mounts={
             PREFIX: MLflowMount(
-                MLflowProxy(adapters.connection, upload_limit=settings.tracking.upload_limit_gib << 30),
+                MLflowProxy(adapters.clients, upload_limit=settings.tracking.upload_limit_gib << 30),
                 audit=services.audit,
                 changes=TrackingChanges(database=database, now=now),
             )
@@ -195,7 +195,7 @@ def open_services(
             nudge=nudges,
             now=now,
         ),
-        deployments=Deployments(database=database, builder=adapters.environments, nudge=nudges, now=now),
+        deployments=Deployments(database=database, nudge=nudges, now=now),
         access_tokens=AccessTokens(database=database, signer=adapters.signer, nudge=nudges, now=now),
         logs=adapters.logs,
         pods_of=observed.pods,

@@ -84,6 +84,12 @@ class TrackingUnavailable(TaxiwayError):
     reason = "TrackingUnavailable"
 
 
+class DatabaseUnavailable(TaxiwayError):
+    """Taxiway's own database does not answer at the moment; nothing was changed."""
+
+    reason = "DatabaseUnavailable"
+
+
 class NoSignature(TaxiwayError):
     """The logged model has no signature, so that there is no contract to serve it by."""
 

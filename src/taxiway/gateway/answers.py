@@ -124,7 +124,7 @@ def _filter(answer: Answer) -> Json:
 
 def _problem(reason: str, error_code: str, message: str, hint: str) -> Json:
     document: Json = {
-        "type": f"urn:taxiway:{reason}",
+        "type": f"urn:taxiway:problem:{reason}",
         "title": reason,
         "status": "%RESPONSE_CODE%",
         "detail": message,

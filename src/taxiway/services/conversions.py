@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
@@ -115,7 +116,9 @@ class Conversions:
         logged = await self._registry.logged_in(wanted.project, wanted.run)
         source = choose_logged_model(tuple(logged), wanted.logged_model).ref
         facts = await self._registry.inspect(wanted.project, source)
-        return Preflight(model=model, source=source, facts=facts, request=self._builder.check(facts))
+        # It may look for interpreters, which takes a second.
+        request = await asyncio.to_thread(self._builder.check, facts)
+        return Preflight(model=model, source=source, facts=facts, request=request)
 
     def _check_capacity(self, resources: Resources) -> None:
         if resources.memory_bytes > self._capacity.memory_bytes:

@@ -16,7 +16,7 @@ from taxiway.domain.people import Asking
 from taxiway.domain.resources import Resources, format_memory
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted, ScoringOptions
 from taxiway.domain.snapshots import SnapshotCopy
-from taxiway.ports import Clock, EnvironmentBuilder, Nudge
+from taxiway.ports import Clock, Nudge
 from taxiway.store import audit, deployments, events, models, revisions, snapshots
 from taxiway.store.database import Database, Transaction
 
@@ -43,9 +43,8 @@ class DeploymentDetail:
 class Deployments:
     """Intentions about staging deployments. Every change raises Conflict when somebody else was quicker."""
 
-    def __init__(self, *, database: Database, builder: EnvironmentBuilder, nudge: Nudge, now: Clock) -> None:
+    def __init__(self, *, database: Database, nudge: Nudge, now: Clock) -> None:
         self._database = database
-        self._builder = builder
         self._nudge = nudge
         self._now = now
 

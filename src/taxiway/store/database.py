@@ -14,12 +14,13 @@ from typing import Any
 
 from sqlalchemy import event, make_url
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from taxiway.domain.errors import InvalidInput, TaxiwayError
+from taxiway.domain.errors import DatabaseUnavailable, InvalidInput, OutOfDisk, TaxiwayError
 
+CONNECT_SECONDS = 2
 Transaction = AsyncConnection
 """What the functions of the store take: an open transaction."""
 
@@ -79,18 +80,38 @@ def open_database(url: str) -> Database:
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     else:
         engine = create_async_engine(
-            parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=8, max_overflow=8
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            pool_size=8,
+            max_overflow=8,
+            connect_args={"connect_timeout": CONNECT_SECONDS},
         )
-    event.listen(engine.sync_engine, "handle_error", _refuse_odd_values)
+    event.listen(engine.sync_engine, "handle_error", _explain)
     return Database(engine)
 
 
-def _refuse_odd_values(context: ExceptionContext) -> TaxiwayError | None:
-    """Turn into InvalidInput what a database cannot take: lone surrogates, on PostgreSQL NUL, numbers out of range."""
+def _explain(context: ExceptionContext) -> TaxiwayError | None:
+    """Turn into errors of ours what is no mistake of ours.
+
+    InvalidInput: what a database cannot take, such as lone surrogates, on PostgreSQL NUL, numbers out of range.
+    OutOfDisk, DatabaseUnavailable: what passes by itself, or when somebody sees to it.
+    """
+    error = context.sqlalchemy_exception
     is_odd = isinstance(context.original_exception, UnicodeEncodeError | OverflowError)
-    if is_odd or isinstance(context.sqlalchemy_exception, DataError):
+    if is_odd or isinstance(error, DataError):
         return InvalidInput("A text or a number is one that cannot be kept or looked up.", hint="Give another value.")
-    return None
+    if not isinstance(error, OperationalError | InterfaceError):
+        return None
+    words = str(context.original_exception)
+    if "disk is full" in words or "No space left" in words:
+        return OutOfDisk("The disk of the database is full; nothing was changed.", hint="Free some space on it.")
+    is_file = context.dialect.name == "sqlite"
+    if is_file and "locked" not in words and "unable to open" not in words and "disk I/O" not in words:
+        return None
+    return DatabaseUnavailable(
+        "The database does not answer at the moment; nothing was changed.",
+        hint="Look whether it runs and has room; endpoints are not affected.",
+    )
 
 
 def _configure_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
