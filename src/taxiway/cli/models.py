@@ -402,7 +402,11 @@ def list_tokens(version: Version, project: Project = None, as_json: AsJson = Fal
 
 
 @access_token.command("revoke")
-def revoke(version: Version, token_id: str, project: Project = None) -> None:
+def revoke(
+    version: Version,
+    token_id: Annotated[str, typer.Argument(help="Its id, as `taxiway access-token list` shows it.")],
+    project: Project = None,
+) -> None:
     """Make the gateway refuse a token, within two seconds."""
     name, number = split_version(version)
     with connected() as client:

@@ -91,7 +91,8 @@ def answered() -> Iterator[None]:
     except ApiError as error:
         complain(error.message, hint=error.hint, reason=error.reason)
         for pointer, detail in error.fields.items():
-            say(f"  {pointer}: {detail}")
+            if detail not in error.message:
+                say(f"  {pointer}: {detail}")
         raise typer.Exit(_BY_STATUS.get(error.status, ExitCode.FAILED)) from None
     except Unreachable as error:
         fail(str(error), hint="Is it up? `taxiway status` tells.", code=ExitCode.UNREACHABLE)

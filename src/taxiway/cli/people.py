@@ -14,6 +14,9 @@ user = typer.Typer(help="Users (administrators only).", no_args_is_help=True)
 project = typer.Typer(help="Projects and their members.", no_args_is_help=True)
 token = typer.Typer(help="API tokens: what programs show to the control API and to MLflow.", no_args_is_help=True)
 audit = typer.Typer(help="The audit log.", no_args_is_help=True)
+UserName = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
+ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
+Limit = Annotated[int, typer.Option(help="At most so many.")]
 PasswordFile = Annotated[Path | None, typer.Option("--password-file", help="File with the password; else asked for.")]
 
 
@@ -86,7 +89,7 @@ def _show_me(me: dict[str, object]) -> None:
 
 @user.command("create")
 def create_user(
-    name: str,
+    name: UserName,
     administrator: Annotated[bool, typer.Option("--administrator", help="May do everything.")] = False,
     password_file: PasswordFile = None,
 ) -> None:
@@ -120,7 +123,7 @@ def list_users(as_json: AsJson = False) -> None:
 
 
 @project.command("create")
-def create_project(name: str, description: str = "") -> None:
+def create_project(name: ProjectName, description: Annotated[str, typer.Option(help="What it is for.")] = "") -> None:
     """Make a project: a space of its own for experiments and models."""
     from taxiway.client import calls
 
@@ -145,7 +148,7 @@ def list_projects(as_json: AsJson = False) -> None:
 
 
 @project.command("add-member")
-def add_member(name: str, user_name: str) -> None:
+def add_member(name: ProjectName, user_name: UserName) -> None:
     """Let a user into a project."""
     from taxiway.client import calls
 
@@ -155,7 +158,7 @@ def add_member(name: str, user_name: str) -> None:
 
 
 @project.command("remove-member")
-def remove_member(name: str, user_name: str) -> None:
+def remove_member(name: ProjectName, user_name: UserName) -> None:
     """Take a user out of a project."""
     from taxiway.client import calls
 
@@ -202,7 +205,9 @@ def list_tokens(as_json: AsJson = False) -> None:
 
 
 @token.command("revoke")
-def revoke_token(token_id: str) -> None:
+def revoke_token(
+    token_id: Annotated[str, typer.Argument(help="Its id, as `taxiway token list` shows it.")],
+) -> None:
     """Make an API token count no longer, at once."""
     from taxiway.client import calls
 
@@ -212,7 +217,12 @@ def revoke_token(token_id: str) -> None:
 
 
 @audit.command("list")
-def list_audit(actor: str | None = None, action: str | None = None, limit: int = 50, as_json: AsJson = False) -> None:
+def list_audit(
+    actor: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
+    action: Annotated[str | None, typer.Option(help="Only this action, for example model.convert.")] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
     """List audit entries, newest first (administrators only)."""
     from taxiway.client import calls
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Everything that Taxiway keeps.")]
 SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="TOML file; else taxiway.toml in the data directory.")
+    Path | None,
+    # Absolute: the control plane reads it again, from another working directory.
+    typer.Option("--settings", resolve_path=True, help="TOML file; else taxiway.toml in the data directory."),
 ]
 
 
@@ -52,7 +54,10 @@ def up(
         Path | None, typer.Option(help="Password of the first administrator, instead of a random one.")
     ] = None,
 ) -> None:
-    """Bring Taxiway up: control plane, MLflow and Envoy, on one port and one data directory."""
+    """Bring Taxiway up: control plane, MLflow and Envoy, on one port and one data directory.
+
+    Stays until Ctrl-C, which takes it down; with --detach it returns, and `taxiway down` takes it down.
+    """
     from taxiway.app import platform
     from taxiway.app.first_start import first_start
 
@@ -74,8 +79,8 @@ def up(
 def _greet(settings: Settings, password: str | None, *, is_generated: bool) -> None:
     say(f"Taxiway is up: {settings.public_url}  (data in {settings.data})")
     if password is not None:
-        shown = password if is_generated else "(from the file)"
-        say(f"First start: user admin, password {shown}  — shown this once.")
+        shown = f"password {password}  — shown this once" if is_generated else "the password from the file"
+        say(f"First start: user admin, {shown}.")
     say(f"Sign in with `taxiway login --url {settings.public_url} --user admin`.")
 
 

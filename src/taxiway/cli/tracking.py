@@ -8,6 +8,9 @@ import typer
 
 from taxiway.cli.output import AsJson, Project, connected, say, show, show_table
 
+Limit = Annotated[int, typer.Option(help="At most so many.")]
+RunId = Annotated[str, typer.Argument(help="MLflow's id of the run.")]
+
 experiment = typer.Typer(help="Experiments, as MLflow keeps them.", no_args_is_help=True)
 run = typer.Typer(help="Runs and the models that they logged.", no_args_is_help=True)
 
@@ -32,7 +35,7 @@ def tracking() -> None:
 
 
 @experiment.command("list")
-def list_experiments(limit: int = 100, project: Project = None, as_json: AsJson = False) -> None:
+def list_experiments(limit: Limit = 100, project: Project = None, as_json: AsJson = False) -> None:
     """List the project's experiments."""
     with connected() as client:
         page = client.experiments(project=project, limit=limit)
@@ -48,7 +51,7 @@ def list_experiments(limit: int = 100, project: Project = None, as_json: AsJson 
 def list_runs(
     experiment: Annotated[str | None, typer.Option(help="Only of this experiment, by name or id.")] = None,
     where: Annotated[str | None, typer.Option("--filter", help="MLflow's filter language.")] = None,
-    limit: int = 50,
+    limit: Limit = 50,
     project: Project = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,7 +79,7 @@ def list_runs(
 
 
 @run.command("show")
-def show_run(run_id: str, project: Project = None, as_json: AsJson = False) -> None:
+def show_run(run_id: RunId, project: Project = None, as_json: AsJson = False) -> None:
     """Show a run's parameters, metrics and the models that it logged."""
     with connected() as client:
         seen = client.run(run_id, project=project)
