@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from taxiway.control.controller import Reconcile
 from taxiway.control.deployments import DeploymentController
@@ -30,8 +30,8 @@ from taxiway.domain.revisions import Revision
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.services.conversions import Capacity, ConversionRequest, Conversions
 from taxiway.services.deployments import DeploymentName, Deployments
-from taxiway.store import events, migrate, projects, users
-from taxiway.store.database import Database, open_database
+from taxiway.store import events, projects, users
+from taxiway.store.database import Database
 from tests.builders import MODEL, PROJECT, RUN_ID, a_logged_model, a_project, a_user, an_asking
 from tests.fakes import (
     FakeBuilder,
@@ -42,6 +42,7 @@ from tests.fakes import (
     FakeRuntime,
     FakeSnapshotStore,
 )
+from tests.sqlite import migrated, open_quickly
 
 P = TypeVar("P")
 NAME = DeploymentName(project=PROJECT, model=MODEL, version=1)
@@ -66,9 +67,7 @@ class World:
     logs: FakeLogStore
 
     def open(self) -> Database:
-        database = open_database(f"sqlite:///{self.file}")
-        event.listen(database.engine.sync_engine, "connect", _do_not_sync)
-        return database
+        return open_quickly(self.file)
 
     def twin(self, file: Path) -> World:
         """A copy of everything as it is now, as if the control plane were killed at this moment."""
@@ -86,13 +85,6 @@ class World:
             fake.control_plane_died()
 
 
-def _do_not_sync(connection: Any, _record: object) -> None:
-    """What a test loses when the machine loses power does not matter."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA synchronous=OFF")
-    cursor.close()
-
-
 async def a_world(directory: Path) -> World:
     """One user, one project, one run with two logged models; nothing converted yet."""
     clock = FakeClock()
@@ -108,8 +100,7 @@ async def a_world(directory: Path) -> World:
         logs=logs,
     )
     world.registry.logged[RUN_ID] = [a_logged_model()]
-    database = world.open()
-    await migrate.migrate(database)
+    database = await migrated(world.file)
     async with database.write() as tx:
         await users.insert_user(tx, a_user(), password_hash="x")
         await projects.insert_project(tx, a_project())
@@ -153,7 +144,7 @@ class ControlPlane:
         self._keys: dict[str, Callable[[], Awaitable[Sequence[str]]]] = {
             "revision": revisions.keys, "deployment": deployments.keys, "routing": routing.keys,
         }  # fmt: skip
-        self.deployments = Deployments(database=self.database, builder=builder, nudge=self.nudge, now=clock)
+        self.deployments = Deployments(database=self.database, nudge=self.nudge, now=clock)
         self.conversions = Conversions(
             database=self.database, registry=registry, builder=builder, nudge=self.nudge, now=clock,
             capacity=Capacity(memory_bytes=1 << 40, cpus=64), deployments_per_user=20,

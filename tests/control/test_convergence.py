@@ -160,7 +160,7 @@ async def test_delete_leaves_nothing(plane: ControlPlane) -> None:
     assert (await plane.events())[-1].became == "Deleted"
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3, 1.0, 1.7, 2.0, 2.8, 3.1])
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3, 0.7, 1.2, 1.7, 2.2])
 @pytest.mark.parametrize("ask", [ControlPlane.off, ControlPlane.delete], ids=["off", "delete"])
 async def test_it_can_be_taken_back_in_every_phase(plane: ControlPlane, ask: object, seconds: float) -> None:
     await plane.convert()
@@ -310,7 +310,7 @@ async def test_everything_comes_back_after_a_reboot(world: World) -> None:
     await plane.close()
 
 
-@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("seconds", [0.3, 1.0])
 async def test_an_hour_without_control_plane_makes_no_conversion_fail(world: World, seconds: float) -> None:
     plane = ControlPlane(world)
     await plane.convert()

@@ -44,7 +44,7 @@ class FakeBuilder:
     """Builds that end by the clock."""
 
     clock: FakeClock
-    seconds: float = 1.5
+    seconds: float = 0.5
     fate: BuildFate = BuildFate.WELL
     interpreters: frozenset[str] = frozenset({"3.11", "3.12"})
     ready: set[EnvironmentId] = field(default_factory=set)

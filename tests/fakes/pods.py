@@ -9,9 +9,6 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from taxiway.domain.conditions import Failure
-from taxiway.domain.errors import (
-    TaxiwayError,
-)
 from taxiway.domain.ids import (
     PodId,
     RevisionId,
@@ -42,7 +39,7 @@ class PodFate(Enum):
 
 
 PENDING_SECONDS, READY_SECONDS, CRASH_SECONDS, VANISH_SECONDS = 0.2, 1.0, 3.0, 2.0
-DRAIN_SECONDS = 0.5
+DRAIN_SECONDS = 0.3
 REPORTED = tuple(
     ReportedPhase(name=name, seconds=seconds)
     for name, seconds in (("verified", 0.1), ("loaded", 0.5), ("example", 0.2), ("ready", 0.0))
@@ -66,6 +63,7 @@ class FakePod:
     created_at: datetime
     fate: PodFate
     draining_since: float | None = None
+    crashes: int = 0
 
 
 class FakeRuntime:
@@ -76,7 +74,7 @@ class FakeRuntime:
         self._logs = logs
         self.fate = fate
         self.fates: dict[RevisionId, PodFate] = {}
-        self.refusals: dict[RevisionId, TaxiwayError] = {}
+        self.refusals: dict[RevisionId, Exception] = {}
         """What ``apply`` raises for a revision, for as long as it is there."""
         self.wanted: dict[RevisionId, tuple[RevisionSpec, int]] = {}
         self.is_blind: Exception | None = None
@@ -115,6 +113,12 @@ class FakeRuntime:
     def add_stray(self, revision: RevisionId) -> None:
         """Have a pod run that nobody asked for, as one of a revision that was forgotten."""
         self._make(revision)
+
+    def crash(self, revision: RevisionId) -> None:
+        """Have the revision's scoring servers end once; they are started again at once."""
+        for pod in self._pods.values():
+            if pod.revision == revision:
+                pod.born, pod.crashes = self._clock.elapsed(), pod.crashes + 1
 
     def lose_pods(self) -> None:
         """Take all pods away, as when the machine is restarted: nothing tells why."""
@@ -167,7 +171,7 @@ class FakeRuntime:
 
     def _seen(self, pod: FakePod) -> PodObservation:
         now = self._clock.elapsed()
-        age, restarts, is_down = now - pod.born, 0, False
+        age, restarts, is_down = now - pod.born, pod.crashes, False
         life = {
             PodFate.FAILS_AT_LOAD: READY_SECONDS / 2,
             PodFate.CRASHES_AFTER_READY: READY_SECONDS + CRASH_SECONDS,

@@ -45,7 +45,7 @@ class _Copy:
 class FakeSnapshotStore:
     """Copies end when they are looked at after their time. Digests are of the files' names and contents."""
 
-    def __init__(self, clock: FakeClock, *, seconds: float = 0.5) -> None:
+    def __init__(self, clock: FakeClock, *, seconds: float = 0.2) -> None:
         self._clock = clock
         self._seconds = seconds
         self.fate = CopyFate.WELL

@@ -63,8 +63,9 @@ class DeploymentController:
         ):
             await self._clear_away(before, known)
             return None
-        if before.wanted is DeploymentWanted.ON and not self._observed.routes_are_known():
-            # What was seen before a restart stays until it is known again.
+        is_ready = any(revision.state is RevisionState.READY for revision in known)
+        if before.wanted is DeploymentWanted.ON and is_ready and not self._observed.routes_are_known():
+            # What was seen of its route before a restart stays until it is known again.
             return timedelta(milliseconds=200)
         now = self._now()
         routed = self._observed.routed()

@@ -217,8 +217,8 @@ class RevisionController:
         except TaxiwayError as error:
             self._could_not[attempt, key] = _failure(error)
         except OSError as error:
-            log.exception("not begun", attempt=str(attempt), key=key)
             what = error.strerror or type(error).__name__
+            log.warning("not begun", attempt=str(attempt), key=key, error=what, file=error.filename)
             message, hint = f"{_ATTEMPTED[attempt]}: {what}.", "See the log of the control plane."
             self._could_not[attempt, key] = Failure(reason="SystemError", message=message, hint=hint)
         return (attempt, key) not in self._could_not

@@ -165,7 +165,7 @@ def _plan_preparing(view: RevisionView, now: datetime) -> RevisionPlan:
         failure = failure or build.failure or Failure(reason="EnvironmentFailed", message="The build failed.")
     is_built = build is not None and build.state is BuildState.READY
     if not is_built and view.waited > BUILD_DEADLINE:
-        last = f" It was at: {build.detail}" if build is not None and build.detail else ""
+        last = f" Last: {build.detail.rstrip('.')}." if build is not None and build.detail else ""
         failure = failure or Failure(
             reason="BuildDeadlineExceeded",
             message=f"The model environment was not ready after {_minutes(BUILD_DEADLINE)}.{last}",
