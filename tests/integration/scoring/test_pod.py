@@ -179,9 +179,9 @@ def test_deadlines_and_draining(workshop: Path, program: Path) -> None:
         pod.wait_for_phase("ready")
         assert "nothing was scored" in str(pod.reports)
         with pod.connect() as connection:
-            assert connection.predict({"inputs": [0.5]}) == (200, b'{"predictions": [0.5]}')
+            assert connection.predict({"inputs": [0.05]}) == (200, b'{"predictions": [0.05]}')
             began = time.monotonic()
-            status, answer = connection.predict({"inputs": [1.6]})
+            status, answer = connection.predict({"inputs": [1.5]})
             took = time.monotonic() - began
             assert (status, json.loads(answer)["reason"]) == (504, "PredictionTimedOut")
             assert 1.0 <= took < 1.25
