@@ -473,7 +473,8 @@ def outcome(view: RevisionView, made: RevisionPlan) -> RevisionView:
     waited = view.waited if made.revision.state is view.revision.state else timedelta()
     return replace(
         view, revision=made.revision, snapshot=made.snapshot, pods=pods, was_applied=was_applied, copy=copy,
-        build=build, is_fresh=is_fresh, has_files=has_files, waited=waited, trouble=None if was_applied else view.trouble,
+        build=build, is_fresh=is_fresh, has_files=has_files, waited=waited,
+        trouble=None if was_applied else view.trouble,
     )  # fmt: skip
 
 

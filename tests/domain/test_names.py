@@ -27,8 +27,10 @@ from taxiway.domain.resources import (
 )
 
 HOSTILE_NAMES = [
-    "", ".", "..", "../etc", "a/../b", "%2e%2e", "a%2fb", "a%00", "a\x00", "a\\b", "a\r\nb", "a\n", "-a", "a-", " a", "a b",
-    "\u00e4", "e\u0301", "\U0001f600", "\uff41", "A", "Fraud", "a_b", "a.b", "con.txt", "a" * 41, "a" * 255, "a" * 100_000,
+    "", ".", "..", "../etc", "a/../b", "%2e%2e", "a%2fb", "a%00", "a\x00", "a\\b", "a\r\nb", "a\n", "-a", "a-", " a",
+    "a b",
+    "\u00e4", "e\u0301", "\U0001f600", "\uff41", "A", "Fraud", "a_b", "a.b", "con.txt", "a" * 41, "a" * 255,
+    "a" * 100_000,
 ]  # fmt: skip
 
 

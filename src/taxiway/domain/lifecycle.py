@@ -128,7 +128,7 @@ def plan_revision(view: RevisionView, *, now: datetime) -> RevisionPlan:
     view = replace(view, revision=revision)
     if revision.state is RevisionState.RETIRED:
         return RevisionPlan(actions=(), revision=revision, snapshot=view.snapshot)
-    if revision.wanted is RevisionWanted.RETIRE:
+    if revision.wanted is RevisionWanted.RETIRE or revision.state is RevisionState.RETIRING:
         return _plan_retiring(view, now)
     if revision.state is RevisionState.FAILED:
         living = any(pod.phase is not PodPhase.DRAINING for pod in view.pods)
