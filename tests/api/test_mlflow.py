@@ -55,7 +55,7 @@ class Door:
         equip(self.app, world.services, metrics=world.metrics, is_secure=False, limiter=limiter)
         proxy = MLflowProxy(MLflowConnection(httpx2.MockTransport(self._answer)), upload_limit=1000)
         changes = TrackingChanges(database=world.database, now=world.clock)
-        STAND.mount = MLflowMount(proxy, audit=world.services.audit, changes=changes)
+        STAND.mount = MLflowMount(proxy, projects=world.services.projects, audit=world.services.audit, changes=changes)
 
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:
         body = await request.aread()

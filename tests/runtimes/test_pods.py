@@ -61,7 +61,7 @@ def test_the_scoring_server_is_told_all_it_must_know() -> None:
     assert pod_config(PodId("x"), SPEC, PLACES) == {
         "pod": "x", "revision": "r1", "project": "p", "model": "fraud", "version": 3, "snapshot": "/d/snapshots/s",
         "manifest_digest": "ab" * 32, "socket": "/run/p/x/s", "threads": 2, "on_output_mismatch": "refuse",
-        "limits": {"body_bytes": 1000, "timeout_seconds": 5, "concurrency": 1, "queue": 2, "drain_seconds": 30.0,
+        "limits": {"body_bytes": 1000, "timeout_seconds": 5, "concurrency": 1, "queue": 128, "drain_seconds": 30.0,
                    "header_seconds": 10, "idle_seconds": 300},
     }  # fmt: skip
 
@@ -91,12 +91,8 @@ def test_threads_are_whole_cpus(cpus: float, expected: int) -> None:
     assert threads(cpus) == expected
 
 
-READY, STARTING, BACKOFF = (
-    a_status(phase) for phase in (ChildPhase.READY, ChildPhase.STARTING, ChildPhase.BACKOFF)
-)
-FAILED, STOPPED, DRAINING = (
-    a_status(phase) for phase in (ChildPhase.FAILED, ChildPhase.STOPPED, ChildPhase.DRAINING)
-)
+READY, STARTING, BACKOFF = (a_status(phase) for phase in (ChildPhase.READY, ChildPhase.STARTING, ChildPhase.BACKOFF))
+FAILED, STOPPED, DRAINING = (a_status(phase) for phase in (ChildPhase.FAILED, ChildPhase.STOPPED, ChildPhase.DRAINING))
 LOST = a_status(ChildPhase.READY, is_alive=False)
 
 
@@ -147,9 +143,7 @@ def test_a_plan_never_exceeds_the_scale_and_carried_out_is_empty(
     pods = [a_pod(f"p{at}", status, age=age) for at, (status, age) in enumerate(found)]
     plan = plan_pods(pods, scale=scale)
     after = [
-        replace(
-            pod, status=STARTING if pod.id in plan.spawn_again else DRAINING if pod.id in plan.stop else pod.status
-        )
+        replace(pod, status=STARTING if pod.id in plan.spawn_again else DRAINING if pod.id in plan.stop else pod.status)
         for pod in pods
         if pod.id not in plan.clear_away
     ] + [a_pod(f"n{n}", STARTING) for n in range(plan.new_pods)]

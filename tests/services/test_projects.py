@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from taxiway.domain.errors import Conflict, InvalidInput, MalformedModel, NotFound
+from taxiway.domain.errors import Conflict, InvalidInput, MalformedModel, NotFound, TrackingUnavailable
 from taxiway.domain.events import SubjectKind
 from taxiway.domain.ids import ProjectName
 from taxiway.domain.people import Asking, User
@@ -203,3 +203,20 @@ async def test_a_deleted_project_is_gone_and_its_name_is_free(projects: Projects
         await projects.delete(ROOT, PROJECT)
     await projects.create(ROOT, name="fraud", description="")
     assert await actions(database) == ["project.create", "project.delete", "project.create"]
+
+
+async def test_a_workspace_that_is_missing_is_made_before_it_is_needed(
+    projects: Projects, tracking: FakeTracking
+) -> None:
+    tracking.is_down = True
+    await projects.create(ROOT, name="fraud", description="")
+    with pytest.raises(TrackingUnavailable):
+        await projects.require_workspace(PROJECT)
+    tracking.is_down = False
+    await projects.require_workspace(PROJECT)
+    assert tracking.workspaces == {PROJECT}
+    tracking.is_down = True
+    await projects.require_workspace(PROJECT)  # known to be there: nobody is asked
+    await projects.delete(ROOT, PROJECT)
+    with pytest.raises(NotFound):
+        await projects.require_workspace(PROJECT)

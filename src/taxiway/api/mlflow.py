@@ -19,6 +19,7 @@ from taxiway.domain.events import SubjectKind
 from taxiway.domain.people import Asking, Permission, Principal
 from taxiway.registry.proxy import PERMISSIONS, Answer, ClientGone, MLflowProxy, refusal
 from taxiway.services.audit import AuditLog
+from taxiway.services.projects import Projects
 from taxiway.services.tracking_changes import TrackingChanges
 
 PREFIX = "/mlflow"
@@ -32,8 +33,9 @@ class MLflowMount:
 
     permissions: frozenset[Permission] = PERMISSIONS
 
-    def __init__(self, proxy: MLflowProxy, *, audit: AuditLog, changes: TrackingChanges) -> None:
+    def __init__(self, proxy: MLflowProxy, *, projects: Projects, audit: AuditLog, changes: TrackingChanges) -> None:
         self._proxy = proxy
+        self._projects = projects
         self._audit = audit
         self._changes = changes
         self._strangers = RateLimiter(rate=STRANGERS_PER_SECOND, burst=STRANGERS_AT_ONCE)
@@ -67,6 +69,8 @@ class MLflowMount:
             await self._deny(asking, error, scope["method"])
             raise
         facts.route = PREFIX + passage.call.path
+        if passage.project is not None:
+            await self._projects.require_workspace(passage.project)
         sending = await self._proxy.prepare(passage, headers=headers, body=_body(receive))
         if passage.call.is_destructive and passage.project is not None:
             await self._changes.begin(asking, project=passage.project, method=scope["method"], about=sending.about)

@@ -118,6 +118,7 @@ async def _serve(
         mounts={
             PREFIX: MLflowMount(
                 MLflowProxy(adapters.clients, upload_limit=settings.tracking.upload_limit_gib << 30),
+                projects=services.projects,
                 audit=services.audit,
                 changes=TrackingChanges(database=database, now=now),
             )

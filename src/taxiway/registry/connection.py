@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 ANSWER_BYTES = 64 << 20
 """A page of a thousand runs with a thousand metrics each has some 40 MB."""
 CHUNK_SECONDS = 15.0
+_NO_WORKSPACE = re.compile(r"Workspace '[^']*' not found")
 
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -187,9 +189,12 @@ def _parse(content: bytes) -> dict[str, Any]:
 def _refusal(status: int, content: bytes) -> Exception:
     """Tell a refusal that has a reason from an answer that cannot be relied on."""
     try:
-        code = json.loads(content).get("error_code")
+        answer = json.loads(content)
+        code, words = answer.get("error_code"), str(answer.get("message"))
     except (ValueError, RecursionError, AttributeError):
-        code = None
+        code, words = None, ""
+    if code == "RESOURCE_DOES_NOT_EXIST" and _NO_WORKSPACE.match(words):
+        return unavailable("MLflow has no space for the project yet; it is made as soon as MLflow answers.")
     if 400 <= status < 500 and status != 429 and isinstance(code, str):
         return MLflowRefused(code)
     return unavailable(f"MLflow answered with status {status}.")

@@ -32,6 +32,7 @@ class Projects:
         self._database = database
         self._tracking = tracking
         self._now = now
+        self._has_workspace: set[ProjectName] = set()
 
     async def create(self, asking: Asking, *, name: str, description: str) -> Project:
         """Make a project. Raises InvalidInput for the name, Conflict when it is taken.
@@ -115,6 +116,7 @@ class Projects:
                 message=f"Project {name} was deleted.",
                 before={"description": before.description},
             )
+        self._has_workspace.discard(name)
 
     async def add_member(self, asking: Asking, name: ProjectName, user_name: str) -> None:
         """Let a user into the project. Is a member: no effect. Raises NotFound."""
@@ -156,6 +158,22 @@ class Projects:
         async with self._database.read() as tx:
             await projects.get(tx, name)
             return await projects.members(tx, name)
+
+    async def require_workspace(self, name: ProjectName) -> None:
+        """Have the project's workspace made where it is not there yet, before anything of it is asked of MLflow.
+
+        Raises NotFound for an unknown project, TrackingUnavailable while MLflow does not answer.
+        """
+        if name in self._has_workspace:
+            return
+        async with self._database.read() as tx:
+            is_ready = (await projects.get(tx, name)).workspace_is_ready
+        if not is_ready and not await self._make_workspace(name):
+            raise TrackingUnavailable(
+                f"MLflow does not answer yet; the space of project {name} is made when it does.",
+                hint="Try again in some seconds; `taxiway status` tells how MLflow is.",
+            )
+        self._has_workspace.add(name)
 
     async def make_workspaces(self) -> None:
         """Make the workspaces that are not known to be there; called again and again, it ends up with all."""

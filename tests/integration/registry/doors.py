@@ -22,6 +22,7 @@ from taxiway.api.auth import Identity, read_token
 from taxiway.api.guard import FACTS, RequestFacts
 from taxiway.api.mlflow import MLflowMount
 from taxiway.domain.errors import NotSignedIn
+from taxiway.domain.ids import ProjectName
 from taxiway.domain.people import Principal
 from taxiway.registry.connection import MLflowConnection
 from taxiway.registry.proxy import MLflowProxy
@@ -57,6 +58,13 @@ class Writer:
         self.denied.append(told)
 
 
+class Ready:
+    """Projects whose workspaces are all there."""
+
+    async def require_workspace(self, name: ProjectName) -> None:
+        """Have nothing to do."""
+
+
 @dataclass
 class Doors:
     """A running mount. ``calls`` are the templates that were met, ``refused`` what was not on the list."""
@@ -84,7 +92,8 @@ def open_doors(
         if not mounts:
             connections.append(MLflowConnection.over(mlflow.socket))
             proxy = MLflowProxy(connections[0], upload_limit=upload_limit)
-            mounts.append(MLflowMount(proxy, audit=written, changes=written))  # type: ignore[arg-type]
+            mount = MLflowMount(proxy, projects=Ready(), audit=written, changes=written)  # type: ignore[arg-type]
+            mounts.append(mount)
         scope["app"], scope[FACTS] = app, RequestFacts(request_id="r", source="127.0.0.1")
         await mounts[0](scope, receive, send)
         route = scope[FACTS].route

@@ -35,6 +35,8 @@ DRAIN = timedelta(seconds=30)
 POD_PROCESSES = 512
 """How many processes and threads a pod may have."""
 POD_OPEN_FILES = 4096
+POD_QUEUE = 128
+"""How many requests may wait in a pod. The scoring server refuses earlier what could not be answered in time."""
 POD_OOM_SCORE = 500
 POD_NICE = 5
 LOG_FILES = 5
@@ -93,7 +95,7 @@ def pod_config(pod: PodId, spec: RevisionSpec, places: PodPlaces) -> dict[str, o
             "body_bytes": spec.options.body_bytes,
             "timeout_seconds": spec.options.timeout_seconds,
             "concurrency": 1,
-            "queue": 2,
+            "queue": POD_QUEUE,
             "drain_seconds": DRAIN.total_seconds(),
             "header_seconds": 10,
             "idle_seconds": 300,
