@@ -77,13 +77,15 @@ def connected() -> Iterator[Client]:
     """Open a client and turn its errors into exit codes."""
     from taxiway.client import Client
 
-    with Client() as client, answered():
+    with answered(), Client() as client:
         yield client
 
 
 @contextmanager
 def answered() -> Iterator[None]:
     """Turn what a client raises into an error with its exit code."""
+    import httpx2
+
     from taxiway.client import ApiError, Unreachable
 
     try:
@@ -98,6 +100,8 @@ def answered() -> Iterator[None]:
         fail(str(error), hint="Is it up? `taxiway status` tells.", code=ExitCode.UNREACHABLE)
     except TimeoutError as error:
         fail(str(error), hint="Look again with `taxiway model show`.", code=ExitCode.TIMED_OUT)
+    except httpx2.InvalidURL as error:
+        fail(f"That is no URL: {error}.", hint="Give it as http://localhost:8080.", code=ExitCode.USAGE)
     except ValueError as error:
         fail(str(error), code=ExitCode.USAGE)
 
