@@ -25,7 +25,7 @@ from taxiway.control.routing import RoutingController
 from taxiway.control.sweeping import Sweeper
 from taxiway.domain.deployments import Deployment
 from taxiway.domain.events import Event
-from taxiway.domain.ids import ModelName
+from taxiway.domain.ids import ModelName, RevisionId
 from taxiway.domain.revisions import Revision
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.services.conversions import Capacity, ConversionRequest, Conversions
@@ -149,6 +149,7 @@ class ControlPlane:
             database=self.database, registry=registry, builder=builder, nudge=self.nudge, now=clock,
             capacity=Capacity(memory_bytes=1 << 40, cpus=64), deployments_per_user=20,
         )  # fmt: skip
+        self._routed: frozenset[RevisionId] = frozenset()
         self._due: dict[tuple[str, str], float] = {}
         self._failures: dict[tuple[str, str], int] = {}
         self._next_look = self._next_resync = clock.elapsed()
@@ -206,15 +207,18 @@ class ControlPlane:
             changed = await self.observed.look_at_pods()
             for revision in changed:
                 self.nudge("revision", revision)
+                self.nudge("routing", "table")
             self._last_change = self.world.clock.elapsed() if changed else self._last_change
         except Exception as error:
             self._went_wrong(error)
         try:
             if await self.observed.look_at_gateway():
                 self._last_change = self.world.clock.elapsed()
-                for kind in ("revision", "deployment"):
-                    for key in await self._keys[kind]():
-                        self.nudge(kind, key)
+                routed = self.observed.routed()
+                for revision in routed ^ self._routed:
+                    self.nudge("revision", revision)
+                self._routed = routed
+                self.nudge("routing", "table")
         except Exception as error:
             self._went_wrong(error)
 
