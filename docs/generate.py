@@ -137,17 +137,16 @@ def errors_page() -> str:
     return (
         f"# Errors\n\n{MADE}\n"
         + wrapped(
-            """Every refusal is problem JSON (RFC 9457): `reason` is the word of these tables, `detail` says what
-            happened, `hint`, where there is one, what to do next. None repeats what was sent."""
+            """Every refusal is problem JSON (RFC 9457): `reason` is the word of these tables, `type` is
+            `urn:taxiway:problem:` and the reason, `detail` says what happened, `hint`, where there is one, what to do next. None repeats what was sent."""
         )
         + "\n## The control API\n\n"
-        + wrapped("`type` is `urn:taxiway:problem:` and the reason. The command line prints the reason in brackets.")
+        + wrapped("The command line prints the reason in brackets.")
         + "\n"
         + table(("reason", "status", "meaning", "what to do"), api)
         + "\n## Endpoints\n\n"
         + wrapped(
-            """`type` is `urn:taxiway:` and the reason. `error_code` and `message` are named as MLflow names them.
-            Statuses 429 and 503 come with `Retry-After`."""
+            """`error_code` and `message` are named as MLflow names them. Statuses 429 and 503 come with `Retry-After`."""
         )
         + "\n"
         + table(("reason", "status", "said by", "what to do"), endpoints)

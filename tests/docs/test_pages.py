@@ -122,6 +122,8 @@ def test_reasons_exist(page: Path) -> None:
     named = set(re.findall(r"^\| `([A-Z][a-z]+(?:[A-Z][a-z]+)+)` \|", text, re.MULTILINE))
     named |= set(re.findall(r"\[([A-Z][a-z]+(?:[A-Z][a-z]+)+)\](?!\()", text))
     named |= set(re.findall(r'"reason": ?"(\w+)"', text))
+    named |= set(re.findall(r"urn:taxiway:problem:(\w+)", text))
+    assert set(re.findall(r"urn:taxiway:(\w+)", text)) <= {"problem"}
     assert named - REASONS == set()
 
 
