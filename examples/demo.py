@@ -34,7 +34,7 @@ SCRIPTS = CHECKOUT / "examples" / "fraud"
 DATA = CHECKOUT / ".taxiway"
 TAXIWAY = Path(sys.executable).with_name("taxiway")
 PROJECT = "fraud"
-ROWS = 4
+ROWS = 6
 ENDS_BADLY = {"Failed", "OFF"}
 
 
@@ -47,45 +47,51 @@ class Example:
     rows: Callable[[], tuple[list[dict[str, Any]], list[str]]]
     read: Callable[[Any], float]
     """Picks the probability of the bad outcome out of one prediction."""
+    shown: tuple[str, ...]
+    """The columns that are printed; all are sent."""
 
 
 def payment_rows() -> tuple[list[dict[str, Any]], list[str]]:
-    """Return held-out payments, half of them fraud, and what they were."""
+    """Return held-out payments drawn at random, half of them fraud, and what they were."""
     from payments import TARGET, generate_payments, split_by_time
 
     _, test = split_by_time(generate_payments())
-    chosen = test.groupby(TARGET).head(ROWS // 2).sort_values(TARGET, ascending=False)
+    chosen = test.groupby(TARGET).sample(ROWS // 2, random_state=0).sort_values(TARGET, ascending=False)
     truth = ["fraud" if value else "honest" for value in chosen[TARGET]]
     return json.loads(chosen.drop(columns=TARGET).to_json(orient="records")), truth
 
 
 def application_rows() -> tuple[list[dict[str, Any]], list[str]]:
-    """Return held-out loan applications, half of them bad, and what became of them."""
+    """Return held-out loan applications drawn at random, half of them bad, and what became of them."""
     from applications import TARGET, split_applications
 
     _, test = split_applications()
-    chosen = test.groupby(TARGET).head(ROWS // 2).sort_values(TARGET)
+    chosen = test.groupby(TARGET).sample(ROWS // 2, random_state=0).sort_values(TARGET)
     return json.loads(chosen.drop(columns=TARGET).to_json(orient="records")), list(chosen[TARGET])
 
 
+PAYMENT_COLUMNS = ("amount", "merchant_category", "channel", "hour", "payments_last_hour")
 EXAMPLES = (
     Example(
         model="fraud-lightgbm",
         script="train_lightgbm.py",
         rows=payment_rows,
         read=lambda prediction: float(prediction[1]),
+        shown=PAYMENT_COLUMNS,
     ),
     Example(
         model="fraud-xgboost",
         script="train_xgboost.py",
         rows=payment_rows,
         read=lambda prediction: float(prediction["fraud_probability"]),
+        shown=PAYMENT_COLUMNS,
     ),
     Example(
         model="credit-sklearn",
         script="train_credit.py",
         rows=application_rows,
         read=lambda prediction: float(prediction[1]),
+        shown=("Amount", "Income", "Job", "Records", "Home"),
     ),
 )
 
@@ -105,9 +111,7 @@ def start_platform(console: Console) -> bool:
         write_private(password_file, secrets.token_urlsafe(12))
     was_up = taxiway("status").returncode == 0
     if not was_up:
-        console.print(
-            "Starting Taxiway: control plane, MLflow and Envoy. The first start takes about half a minute."
-        )
+        console.print("Starting Taxiway: control plane, MLflow and Envoy. The first start takes about half a minute.")
         done = taxiway("up", "--detach", "--admin-password-file", str(password_file), is_quiet=False)
         if done.returncode != 0:
             raise DemoFailed("Taxiway did not start; its own message is above.")
@@ -224,16 +228,15 @@ def call(example: Example, seen: ModelVersionDetailOut, access_token: str, conso
     if answer.status_code != 200:
         raise DemoFailed(f"{seen.url} answered {answer.status_code}: {answer.text}")
     predictions = answer.json()["predictions"]
-    columns = list(rows[0])[:7]
-    table = Table(title=f"{seen.model}/{seen.version}  {seen.url}/invocations", title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    table.add_column("…")
-    table.add_column("probability", justify="right", style="bold")
-    table.add_column("truth")
+    console.print(f"\n[bold]{seen.model}/{seen.version}[/bold]  {seen.url}/invocations", highlight=False)
+    table = Table()
+    for column in example.shown:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    table.add_column("probability", justify="right", style="bold", no_wrap=True)
+    table.add_column("truth", no_wrap=True)
     for row, prediction, true in zip(rows, predictions, truth, strict=True):
-        values = [str(row[column]) for column in columns]
-        table.add_row(*values, "", f"{example.read(prediction):.3f}", true)
+        values = [str(row[column]) for column in example.shown]
+        table.add_row(*values, f"{example.read(prediction):.3f}", true)
     console.print(table)
 
 

@@ -34,9 +34,7 @@ class FraudModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,unused-ignore]
         self.categories = learned["categories"]
         self.threshold = learned["threshold"]
 
-    def predict(
-        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
-    ) -> pd.DataFrame:
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Score payments."""
         del context, params
         return score(self.booster, self.categories, self.threshold, model_input)
