@@ -138,7 +138,8 @@ def errors_page() -> str:
         f"# Errors\n\n{MADE}\n"
         + wrapped(
             """Every refusal is problem JSON (RFC 9457): `reason` is the word of these tables, `type` is
-            `urn:taxiway:problem:` and the reason, `detail` says what happened, `hint`, where there is one, what to do next. None repeats what was sent."""
+            `urn:taxiway:problem:` and the reason, `detail` says what happened, `hint`, where there is one, what to do
+            next. None repeats what was sent."""
         )
         + "\n## The control API\n\n"
         + wrapped("The command line prints the reason in brackets.")
@@ -146,7 +147,8 @@ def errors_page() -> str:
         + table(("reason", "status", "meaning", "what to do"), api)
         + "\n## Endpoints\n\n"
         + wrapped(
-            """`error_code` and `message` are named as MLflow names them. Statuses 429 and 503 come with `Retry-After`."""
+            """`error_code` and `message` are named as MLflow names them. Statuses 429 and 503 come with
+            `Retry-After`."""
         )
         + "\n"
         + table(("reason", "status", "said by", "what to do"), endpoints)
