@@ -154,6 +154,22 @@ async def test_a_pod_that_died_is_shown_until_it_was_well_for_a_while(plane: Con
     assert await plane.states() == ["Ready"]
 
 
+async def test_a_pod_that_was_well_between_its_crashes_is_in_no_crash_loop(plane: ControlPlane) -> None:
+    await plane.convert()
+    await plane.settle()
+    (revision,) = await plane.revisions()
+    for _ in range(5):
+        plane.world.runtime.crash(revision.id)
+        await plane.run(2)
+        plane.world.clock.advance(30)
+        await plane.run(2)
+        assert await plane.status() == "ON"
+    for _ in range(3):
+        plane.world.runtime.crash(revision.id)
+        await plane.run(2)
+    assert await plane.status() == "Failed"
+
+
 async def test_a_refused_routing_table_is_shown_and_the_last_one_stays(plane: ControlPlane) -> None:
     await plane.convert()
     await plane.settle()

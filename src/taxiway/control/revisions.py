@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -14,10 +14,11 @@ import structlog
 
 from taxiway.control.observed import Observed
 from taxiway.domain.conditions import Failure
+from taxiway.domain.deployments import is_steady
 from taxiway.domain.environments import BuildProgress, BuildState
 from taxiway.domain.errors import IsolationUnavailable, LeaseLost, TaxiwayError
 from taxiway.domain.events import CONTROL, Event, SubjectKind
-from taxiway.domain.ids import RevisionId
+from taxiway.domain.ids import PodId, RevisionId
 from taxiway.domain.lifecycle import (
     DRAIN_GRACE,
     Action,
@@ -87,6 +88,8 @@ class RevisionController:
         self._acted_at: dict[RevisionId, float] = {}
         """When the runtime was last told something of a revision."""
         self._seen_since: dict[RevisionId, tuple[RevisionState, float]] = {}
+        self._forgiven: dict[RevisionId, dict[PodId, int]] = {}
+        """How often a pod had been restarted when it was last well."""
         self._could_not: dict[tuple[Attempt, str], Failure] = {}
 
     async def keys(self) -> Sequence[str]:
@@ -136,7 +139,15 @@ class RevisionController:
             is_routed=revision.id in self._observed.routed(),
             may_get_requests=self._observed.may_get_requests(revision.id),
             waited=self._waited(revision),
+            forgiven=self._forgive(revision.id),
         )
+
+    def _forgive(self, key: RevisionId) -> Mapping[PodId, int]:
+        """Remember of each pod that is well how often it was restarted until now."""
+        known, now = self._forgiven.get(key, {}), self._now()
+        pods = self._observed.pods(key)
+        self._forgiven[key] = {pod.id: pod.restarts if is_steady(pod, now) else known.get(pod.id, 0) for pod in pods}
+        return self._forgiven[key]
 
     def _waited(self, revision: Revision) -> timedelta:
         """Return how long this process has seen the revision in its state."""
@@ -159,6 +170,7 @@ class RevisionController:
         self._applied.discard(key)
         self._acted_at.pop(key, None)
         self._seen_since.pop(key, None)
+        self._forgiven.pop(key, None)
         for attempt in (Attempt.BUILD, Attempt.APPLY):
             self._could_not.pop((attempt, key), None)
 

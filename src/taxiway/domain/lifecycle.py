@@ -27,12 +27,13 @@ jumps nor a control plane that was down for an hour makes a revision fail.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from taxiway.domain.conditions import Condition, Failure, Phase, PhaseName, Truth
 from taxiway.domain.deployments import is_steady
 from taxiway.domain.environments import BuildProgress, BuildState
+from taxiway.domain.ids import PodId
 from taxiway.domain.pods import PodObservation, PodPhase, ReportedPhase
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
 from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, SnapshotState
@@ -56,6 +57,7 @@ class RevisionView:
     ``snapshot`` is the remembered copy, ``has_files`` whether its files are on disk. ``copy`` and ``build`` are None
     where this process began none. ``pods`` may be older than what was last done where ``is_fresh`` is no.
     ``was_applied``: this process told the runtime to keep pods; ``trouble`` is why that could not be done.
+    ``forgiven``: restarts of a pod that count no more, because it was well for a while after them.
     ``is_routed``: the accepted routing table sends requests to it. ``may_get_requests``: that table or one that
     was published since, or nobody knows. ``waited`` is how long this process has seen it in its state.
     """
@@ -72,6 +74,7 @@ class RevisionView:
     is_fresh: bool = True
     may_get_requests: bool = False
     trouble: Failure | None = None
+    forgiven: Mapping[PodId, int] = field(default_factory=dict)
     scale: int = 1
 
 
@@ -267,7 +270,11 @@ def _fatal(view: RevisionView, now: datetime) -> Failure | None:
     for pod in view.pods:
         if pod.phase is PodPhase.FAILED:
             return pod.failure or Failure(reason="PodFailed", message="The pod failed.", hint="See its container log.")
-        crashes = pod.restarts + (1 if pod.phase is PodPhase.UNREADY and pod.failure is not None else 0)
+        crashes = (
+            pod.restarts
+            - view.forgiven.get(pod.id, 0)
+            + (1 if pod.phase is PodPhase.UNREADY and pod.failure is not None else 0)
+        )
         is_well = is_steady(pod, now) or _was_ever_steady(view.revision, now)
         if crashes >= CRASHES_BEFORE_FAILED and not is_well:
             cause = pod.failure or Failure(reason="Exited", message="", hint="See its container log.")
