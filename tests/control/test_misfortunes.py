@@ -199,6 +199,24 @@ async def test_a_gateway_that_says_nothing_is_shown_after_a_minute(plane: Contro
     assert (verdict.status, verdict.reason) == ("Degraded", "RouteNotAccepted")
 
 
+async def test_a_gateway_that_is_restarted_is_not_told_of_and_one_that_stays_away_is(plane: ControlPlane) -> None:
+    await plane.convert()
+    await plane.settle()
+    told = len(await plane.events())
+    plane.world.gateway.is_silent = True
+    await plane.run(3)
+    plane.world.gateway.is_silent = False
+    await plane.run(20)
+    assert len(await plane.events()) == told
+    plane.world.gateway.is_silent = True
+    await plane.run(20)
+    assert await plane.status() == "Degraded"
+    assert len(plane.world.runtime.running()) == 1
+    plane.world.gateway.is_silent = False
+    await plane.run(20)
+    assert await plane.status() == "ON"
+
+
 async def test_a_gateway_that_cannot_be_told_is_told_again(plane: ControlPlane) -> None:
     plane.world.gateway.publish_fails = OutOfDisk("The disk is full.", hint="Free some room.")
     await plane.convert()

@@ -158,6 +158,21 @@ async def test_looks_have_a_time() -> None:
     assert scene.observed.has_looked_since(acted_at)
 
 
+async def test_a_gateway_that_cannot_tell_for_a_moment_has_changed_nothing() -> None:
+    scene = Scene()
+    await scene.publish(table(R1))
+    await scene.look()
+    scene.gateway.is_silent = True
+    assert await scene.look(GATEWAY_PATIENCE.total_seconds() - 1) == (frozenset(), False)
+    assert scene.observed.routed() == {R1}
+    assert not (await scene.look(GATEWAY_PATIENCE.total_seconds()))[1]
+    assert (await scene.look(1))[1]
+    assert scene.observed.routed() == frozenset()
+    scene.gateway.is_silent = False
+    await scene.look()
+    assert scene.observed.routed() == {R1}
+
+
 class BrokenGateway(FakeGateway):
     async def accepted(self) -> RoutingVersion | None:
         raise OSError("cut off")

@@ -25,6 +25,8 @@ class FakeGateway:
         """Refuses what is published from now on."""
         self.never_accepts = False
         """Leaves what is published from now on lying."""
+        self.is_silent = False
+        """Cannot tell what is in force, as while it is restarted."""
         self.publish_fails: TaxiwayError | None = None
         self.in_force: RoutingTable | None = None
         self.published: list[RoutingTable] = []
@@ -46,6 +48,8 @@ class FakeGateway:
             if is_rejected:
                 raise GatewayRejected("The gateway refused the routing table.", hint="See the gateway's log.")
             self.in_force = table
+        if self.is_silent:
+            return None
         return None if self.in_force is None else self.in_force.version
 
     def control_plane_died(self) -> None:

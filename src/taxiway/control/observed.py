@@ -18,7 +18,7 @@ from taxiway.ports import Gateway, Runtime
 log = structlog.get_logger()
 
 GATEWAY_PATIENCE = timedelta(seconds=5)
-"""How long after a start the gateway may say nothing before it counts as routing nothing."""
+"""How long the gateway may say nothing before it counts as routing nothing: it may be on its way up again."""
 
 
 class Observed:
@@ -42,6 +42,7 @@ class Observed:
         self._wanted: RoutingVersion | None = None
         self._published_at: float | None = None
         self._accepted: RoutingVersion | None = None
+        self._silent_since: float | None = None
         self._routes_are_known = False
         self.rejection: GatewayRejected | None = None
         """Why the gateway refused the table that was published last; None where it did not."""
@@ -114,12 +115,22 @@ class Observed:
         """Look at the gateway; tell whether the accepted routes, or what is known of them, changed."""
         was = (self.routed(), self.rejection, self._routes_are_known)
         try:
-            self._accepted = await self._gateway.accepted()
+            self._hear(await self._gateway.accepted())
         except GatewayRejected as rejection:
             self.rejection = rejection
             log.warning("routing table rejected", message=rejection.message)
         self._fold()
         return was != (self.routed(), self.rejection, self._routes_are_known)
+
+    def _hear(self, accepted: RoutingVersion | None) -> None:
+        """Take what the gateway says; one that cannot tell for a moment is taken to have changed nothing."""
+        if accepted is not None:
+            self._accepted, self._silent_since = accepted, None
+            return
+        now = self._elapsed()
+        self._silent_since = now if self._silent_since is None else self._silent_since
+        if now - self._silent_since > GATEWAY_PATIENCE.total_seconds():
+            self._accepted = None
 
     def _fold(self) -> None:
         """Forget the tables that cannot come into force any more."""
