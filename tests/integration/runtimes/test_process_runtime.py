@@ -282,9 +282,7 @@ async def test_a_start_deadline_is_kept(machine: Machine) -> None:
     assert pod.failure.reason == "StartDeadlineExceeded"
 
 
-async def test_a_demanded_level_that_is_not_there_refuses(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_demanded_level_that_is_not_there_refuses(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(levels, "find_bwrap", lambda: None)
     runtime = machine.runtime(level=Level.SANDBOX)
     with pytest.raises(IsolationUnavailable):
