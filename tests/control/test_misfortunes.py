@@ -18,6 +18,8 @@ from tests.control.harness import NAME, ControlPlane, World, killed
 from tests.control.test_convergence import PATH, reconfigure
 from tests.fakes import BuildFate, CopyFate, PodFate
 
+pytestmark = pytest.mark.fault
+
 Spoil = Callable[[World], None]
 
 
