@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +106,18 @@ class Places:
             self.keys, self.gateway, self.mlflow, self.pods, self.logs, self.data / "children", self.pod_sockets,
         ):  # fmt: skip
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def clear_run_directory(places: Places) -> None:
+    """Delete the sockets that are left when nothing runs any more, and the run directory unless it holds more."""
+    if not places.run.is_dir() or places.run.is_symlink():
+        return
+    engines = (places.control_socket, places.mlflow_socket, places.envoy_admin_socket)
+    for socket in (*engines, *places.run.glob(f"{places.control_socket.name}.*")):
+        socket.unlink(missing_ok=True)
+    shutil.rmtree(places.pod_sockets, ignore_errors=True)
+    with contextlib.suppress(OSError):  # somebody else's files are in it, or the directory above is not ours
+        places.run.rmdir()
 
 
 def clean_environment(extra: dict[str, str] | None = None) -> dict[str, str]:

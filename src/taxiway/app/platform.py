@@ -6,25 +6,30 @@ Used by the command line. Everything that runs is under a stub of its own, so th
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import httpx2
 
-from taxiway.app.places import Places, clean_environment
+from taxiway.app.places import Places, clean_environment, clear_run_directory
 from taxiway.domain.errors import Conflict, TaxiwayError
+from taxiway.domain.logs import LogLine
 from taxiway.settings import Settings
 from taxiway.stub import children
 
 START_PATIENCE = 120.0
 STOP_PATIENCE = timedelta(seconds=40)
 ENGINES = ("control", "mlflow", "envoy")
+NOT_STARTED = "control plane not started"
+"""What the control plane logs, with the reason, when it cannot begin."""
+RESTARTS_TO_GIVE_UP = 3
 
 
 class PortInUse(TaxiwayError):
@@ -124,7 +129,7 @@ def engine_status(settings: Settings) -> list[EngineStatus]:
 
 
 def is_up(settings: Settings) -> bool:
-    """Tell whether a control plane's stub runs for this data directory."""
+    """Tell whether a control plane's stub runs for this data directory; it need not answer."""
     return any(engine.name == "control" and engine.is_alive for engine in engine_status(settings))
 
 
@@ -149,9 +154,28 @@ def begin(settings: Settings, file: Path | None, *, port: int | None = None) -> 
     children.start(places.control_child, control_spec(settings, file, port=port))
 
 
+def bring_up(settings: Settings, file: Path | None, tell: Callable[[str], None], *, port: int | None = None) -> None:
+    """Start the platform and wait until it answers; what was started in vain is taken down again.
+
+    What ran before, such as a gateway that outlived its control plane, goes on in any case. Raises as ``begin`` and
+    ``wait_until_up`` do.
+    """
+    before = frozenset(directory for directory in _directories(places_of(settings)) if _is_alive(directory))
+    begin(settings, file, port=port)
+    try:
+        wait_until_up(settings, tell)
+    except BaseException:  # Ctrl-C too
+        asyncio.run(take_down(settings, tell, but=before))
+        raise
+
+
 def wait_until_up(settings: Settings, tell: Callable[[str], None]) -> None:
-    """Wait until the control API answers through the gateway. Raises NotStarted with the last lines of log."""
+    """Wait until the control API answers through the gateway.
+
+    Raises NotStarted with the reason when one of the three is started again and again, and when it takes too long.
+    """
     deadline = time.monotonic() + START_PATIENCE
+    restarts = {engine.name: engine.restarts for engine in engine_status(settings)}
     told = ""
     while time.monotonic() < deadline:
         if gateway_answers(settings):
@@ -161,30 +185,62 @@ def wait_until_up(settings: Settings, tell: Callable[[str], None]) -> None:
         if now != told:
             tell(now)
             told = now
-        trouble = next((e for e in engines if e.is_alive and e.restarts >= 3 and e.message), None)
-        if trouble is not None:
-            raise NotStarted(f"{trouble.name}: {trouble.message}", hint=_log_hint(settings, trouble.name))
+        for engine in engines:
+            # It may have been started again for long: what counts is whether it helps now.
+            fails = engine.restarts - restarts[engine.name] >= RESTARTS_TO_GIVE_UP
+            if engine.is_alive and fails and engine.message:
+                raise _not_started(settings, engine.name, f"{engine.name}: {engine.message}")
         time.sleep(0.1)
-    raise NotStarted(f"Taxiway did not answer within {START_PATIENCE:g} s.", hint=_log_hint(settings, "control"))
+    raise _not_started(settings, "control", f"Taxiway did not answer within {START_PATIENCE:g} s.")
 
 
-def _log_hint(settings: Settings, engine: str) -> str:
+def _not_started(settings: Settings, engine: str, message: str) -> NotStarted:
     directory = settings.data / "children" / engine
-    lines = [line.text for line in children.tail_log(directory, limit=5).lines]
-    return "\n  ".join([f"Its last lines (more with `taxiway platform-log {engine}`):", *lines])
+    lines = children.tail_log(directory, limit=20).lines
+    where = f"Its log: `taxiway platform-log {engine}`, in {directory / 'log'}."
+    said = said_reason(lines)
+    if said is not None:
+        return NotStarted(said[0], hint=f"{said[1]} {where}".lstrip())
+    return NotStarted(message, hint="\n  ".join([where, *(line.text for line in lines[-5:])]))
 
 
-async def take_down(settings: Settings, tell: Callable[[str], None]) -> None:
-    """Stop everything in order: control plane, gateway, pods, MLflow. Not running: no error."""
+def said_reason(lines: Iterable[LogLine]) -> tuple[str, str] | None:
+    """Return message and hint of the newest line with which the control plane said why it cannot begin."""
+    for line in reversed(list(lines)):
+        try:
+            said = json.loads(line.text)
+        except ValueError:
+            continue
+        if isinstance(said, dict) and said.get("event") == NOT_STARTED:
+            return str(said.get("message", "")), str(said.get("hint") or "")
+    return None
+
+
+def _directories(places: Places) -> list[Path]:
+    """List the directories of all children: the three engines and the pods."""
+    pods = sorted(path for path in places.pods.glob("*") if path.is_dir())
+    return [places.control_child, places.envoy_child, places.mlflow_child, *pods]
+
+
+def _is_alive(directory: Path) -> bool:
+    status = children.status(directory)
+    return status is not None and status.is_alive
+
+
+async def take_down(settings: Settings, tell: Callable[[str], None], *, but: Collection[Path] = ()) -> None:
+    """Stop everything in order: control plane, gateway, pods and MLflow. Not running: no error.
+
+    Children whose directories are in ``but`` go on. When none does, the run directory goes too.
+    """
     places = places_of(settings)
-    tell("stopping the control plane")
-    await children.stop(places.control_child, timeout=STOP_PATIENCE)
-    tell("stopping the gateway")
-    await children.stop(places.envoy_child, timeout=STOP_PATIENCE)
-    pods = [path for path in places.pods.glob("*") if path.is_dir()] if places.pods.exists() else []
+    for what, directory in (("control plane", places.control_child), ("gateway", places.envoy_child)):
+        if directory not in but:
+            tell(f"stopping the {what}")
+            await children.stop(directory, timeout=STOP_PATIENCE)
+    others = [path for path in _directories(places)[2:] if path not in but]
+    pods = sum(path != places.mlflow_child for path in others)
     if pods:
-        tell(f"stopping {len(pods)} pods")
-    await asyncio.gather(
-        children.stop(places.mlflow_child, timeout=STOP_PATIENCE),
-        *(children.stop(pod, timeout=STOP_PATIENCE) for pod in pods),
-    )
+        tell(f"stopping {pods} pods")
+    await asyncio.gather(*(children.stop(path, timeout=STOP_PATIENCE) for path in others))
+    if not any(_is_alive(directory) for directory in _directories(places)):
+        clear_run_directory(places)

@@ -64,24 +64,29 @@ def up(
     os.umask(0o077)
     settings = _settings(data_dir, settings_file, port=port)
     if platform.is_up(settings):
+        platform.wait_until_up(settings, _tell)
         say(f"Taxiway is up already: {settings.public_url}")
-        if detach:
-            return
     else:
         password = asyncio.run(first_start(settings, admin_password_file))
-        platform.begin(settings, settings_file, port=port)
-        platform.wait_until_up(settings, lambda text: say(f"… {text}"))
-        _greet(settings, password, is_generated=admin_password_file is None)
+        try:
+            platform.bring_up(settings, settings_file, _tell, port=port)
+        finally:
+            _show_first_password(password, is_generated=admin_password_file is None)
+        say(f"Taxiway is up: {settings.public_url}  (data in {settings.data})")
+        say(f"Sign in with `taxiway login --url {settings.public_url} --user admin`.")
     if not detach:
         _stay(settings, settings_file, port)
 
 
-def _greet(settings: Settings, password: str | None, *, is_generated: bool) -> None:
-    say(f"Taxiway is up: {settings.public_url}  (data in {settings.data})")
+def _tell(text: str) -> None:
+    say(f"… {text}")
+
+
+def _show_first_password(password: str | None, *, is_generated: bool) -> None:
+    """Show it also when the platform did not come up: the user is made, and it is kept nowhere."""
     if password is not None:
         shown = f"password {password}  — shown this once" if is_generated else "the password from the file"
         say(f"First start: user admin, {shown}.")
-    say(f"Sign in with `taxiway login --url {settings.public_url} --user admin`.")
 
 
 def _stay(settings: Settings, settings_file: Path | None, port: int | None) -> None:
@@ -97,7 +102,7 @@ def _stay(settings: Settings, settings_file: Path | None, port: int | None) -> N
             say("… the control plane is gone; it is started again")
             platform.begin(settings, settings_file, port=port)
         time.sleep(0.5)
-    asyncio.run(platform.take_down(settings, lambda text: say(f"… {text}")))
+    asyncio.run(platform.take_down(settings, _tell))
     say("Taxiway is down.")
 
 
@@ -106,7 +111,7 @@ def down(data_dir: DataDir = None, settings_file: SettingsFile = None) -> None:
     from taxiway.app import platform
 
     settings = _settings(data_dir, settings_file)
-    asyncio.run(platform.take_down(settings, lambda text: say(f"… {text}")))
+    asyncio.run(platform.take_down(settings, _tell))
     say("Taxiway is down.")
 
 

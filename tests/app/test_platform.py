@@ -1,0 +1,24 @@
+"""What is read from the control plane's log when it does not start."""
+
+from __future__ import annotations
+
+import json
+
+from taxiway.app.platform import NOT_STARTED, said_reason
+from taxiway.domain.logs import LogLine
+from tests.builders import NOW
+
+
+def lines(*texts: str) -> list[LogLine]:
+    return [LogLine(sequence=i, at=NOW, stream="stderr", text=text) for i, text in enumerate(texts, 1)]
+
+
+def test_the_newest_reason_counts() -> None:
+    old = json.dumps({"event": NOT_STARTED, "message": "The disk is full.", "hint": "Free some."})
+    new = json.dumps({"event": NOT_STARTED, "message": "The key is damaged.", "hint": None})
+
+    assert said_reason(lines(old, "Traceback", new, "[1, 2]")) == ("The key is damaged.", "")
+
+
+def test_a_log_without_a_reason_gives_none() -> None:
+    assert said_reason(lines("Killed", json.dumps({"event": "request"}), "{")) is None
