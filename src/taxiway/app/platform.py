@@ -28,7 +28,7 @@ START_PATIENCE = 120.0
 STOP_PATIENCE = timedelta(seconds=40)
 ENGINES = ("control", "mlflow", "envoy")
 NOT_STARTED = "control plane not started"
-"""What the control plane logs, with the reason, when it cannot begin."""
+"""What the control plane logs, with the reason, when it cannot begin (``__main__.py``)."""
 RESTARTS_TO_GIVE_UP = 3
 
 
@@ -73,7 +73,8 @@ def control_spec(settings: Settings, file: Path | None, *, port: int | None = No
         restart=children.Restart.ALWAYS,
         backoff=children.Backoff(
             initial=timedelta(milliseconds=100),
-            maximum=timedelta(seconds=10),
+            # Nobody can ask for anything meanwhile, so never long, however often it dies.
+            maximum=timedelta(seconds=1),
             healthy_after=timedelta(seconds=10),
         ),
         ready_when=children.ReadyWhen.PROBED,
