@@ -50,7 +50,7 @@ def choose_level(demanded: Level | None, missing: Mapping[Level, str | None]) ->
     if lack is not None:
         raise IsolationUnavailable(
             f"The isolation level {demanded} is demanded by the settings and cannot be had here: {lack}",
-            hint="Install what is missing, or leave the level to Taxiway with the setting `auto`.",
+            hint="Install what is missing, or leave the level to Taxiway with the setting `strongest`.",
             level=str(demanded),
         )
     return demanded
