@@ -17,10 +17,11 @@ from taxiway.control.observed import Observed
 from taxiway.control.revisions import RevisionController
 from taxiway.control.routing import RoutingController
 from taxiway.control.sweeping import Sweeper
-from taxiway.domain.errors import TaxiwayError
+from taxiway.domain.errors import GatewayRejected, TaxiwayError
 from taxiway.domain.ids import RevisionId
 from taxiway.domain.pods import PodPhase
-from taxiway.ports import Clock
+from taxiway.domain.routing import RoutingTable, RoutingVersion
+from taxiway.ports import Clock, Gateway
 from taxiway.services.conversions import Conversions
 from taxiway.services.projects import Projects
 from taxiway.store import deployments
@@ -71,6 +72,7 @@ class Loops:
         self._metrics = metrics
         self._now = now
         self._routed: frozenset[RevisionId] = frozenset()
+        self._rejection: GatewayRejected | None = None
 
     async def run(self) -> None:
         """Observe, converge and tidy up until cancelled. Controllers are new each time: they remember nothing."""
@@ -114,7 +116,10 @@ class Loops:
             now=self._now,
         )
         routing = RoutingController(
-            database=self._database, gateway=adapters.gateway, observed=self._observed, now=self._now
+            database=self._database,
+            gateway=CountedGateway(adapters.gateway, metrics),
+            observed=self._observed,
+            now=self._now,
         )
         return (
             Controller("revision", reconcile=timed("revision", revision.reconcile, metrics), keys=revision.keys),
@@ -130,7 +135,10 @@ class Loops:
         self._nudges("routing", "table")
 
     def _on_routes(self) -> None:
-        routed = self._observed.routed()
+        routed, rejection = self._observed.routed(), self._observed.rejection
+        if rejection is not None and rejection is not self._rejection:
+            self._metrics.routing_rejected.inc()
+        self._rejection = rejection
         for revision in routed ^ self._routed:
             self._nudges("revision", revision)
         self._routed = routed
@@ -147,6 +155,23 @@ class Loops:
         self._metrics.show_pods(phases)
         self._metrics.show_deployments(Counter(str(deployment.verdict.status) for deployment in known))
         self._metrics.routing_accepted.set(1 if self._observed.is_accepted() else 0)
+
+
+class CountedGateway:
+    """A gateway whose tables are counted once it took them."""
+
+    def __init__(self, gateway: Gateway, metrics: ControlMetrics) -> None:
+        self._gateway = gateway
+        self._metrics = metrics
+
+    async def publish(self, table: RoutingTable) -> None:
+        """Publish and count."""
+        await self._gateway.publish(table)
+        self._metrics.routing_published.inc()
+
+    async def accepted(self) -> RoutingVersion | None:
+        """Ask what is in force."""
+        return await self._gateway.accepted()
 
 
 def timed(noun: str, reconcile: Reconcile, metrics: ControlMetrics) -> Reconcile:

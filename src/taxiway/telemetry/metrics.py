@@ -49,7 +49,6 @@ class ControlMetrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self.queue_length = Gauge("taxiway_queue_length", "Keys that wait, by noun.", ("noun",), registry=self.registry)
         self.deployments = Gauge("taxiway_deployments", "Deployments by status.", ("status",), registry=self.registry)
         self.pods = Gauge("taxiway_pods", "Pods by phase.", ("phase",), registry=self.registry)
         self.routing_published = Counter(
