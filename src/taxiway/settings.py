@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -26,6 +27,8 @@ from taxiway.domain.errors import InvalidInput
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 DEFAULT_DATA_DIR = Path("~/.local/share/taxiway")
+POSTGRESQL_PORT = 5432
+LOOPBACK = ("127.0.0.1", "::1")
 
 
 class Section(BaseModel):
@@ -76,7 +79,7 @@ class EnvironmentSettings(Section):
     allow_source_builds: bool = Field(
         False, description="Build packages that have no wheel; that runs their code outside a pod."
     )
-    build_timeout_seconds: int = Field(900, ge=10, description="How long one build may take.")
+    build_timeout_seconds: int = Field(900, ge=10, le=900, description="How long one build may take.")
     concurrent_builds: int = Field(2, ge=1, le=16, description="Builds at the same time.")
 
 
@@ -88,7 +91,7 @@ class PodSettings(Section):
     )
     memory: str = Field("1Gi", description="Memory of a pod where nothing else is asked.")
     cpus: str = Field("1", description="CPUs of a pod where nothing else is asked.")
-    start_deadline_seconds: int = Field(600, ge=5, description="How long a pod may take to become ready.")
+    start_deadline_seconds: int = Field(600, ge=5, le=3600, description="How long a pod may take to become ready.")
     predict_timeout_seconds: float = Field(30.0, ge=1, le=300, description="How long one prediction may take.")
     body_limit_mib: int = Field(16, ge=1, le=1024, description="Largest request body of an endpoint, MiB.")
     log_mib: int = Field(20, ge=1, description="Kept log of one pod, MiB.")
@@ -184,11 +187,49 @@ def read_settings(file: Path | None = None, **overrides: Any) -> Settings:
     _file = chosen if chosen.exists() else None
     _refuse_unknown_variables(os.environ)
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
         raise _explain(error) from None
     except ValueError as error:
         raise InvalidInput(f"{chosen} is not valid TOML.", hint=str(error)) from None
+    _refuse_one_database(settings)
+    return settings
+
+
+def _refuse_one_database(settings: Settings) -> None:
+    """Raise InvalidInput when Taxiway and MLflow would write their tables into one database.
+
+    Both call the table that says which migrations ran ``alembic_version``.
+    """
+    ours, theirs = settings.database.url.get_secret_value(), settings.tracking.database_url.get_secret_value()
+    try:
+        is_one = bool(ours and theirs) and database_place(ours) == database_place(theirs)
+    except ValueError:
+        raise InvalidInput(
+            "The setting database.url or tracking.database_url is no URL.",
+            hint="Write it as postgresql://user:password@host/name.",
+        ) from None
+    if is_one:
+        raise InvalidInput(
+            "The settings database.url and tracking.database_url name the same database.",
+            hint="Give MLflow a database of its own: `createdb mlflow`.",
+        )
+
+
+def database_place(url: str) -> tuple[str, ...]:
+    """Return what tells one database from another, however its URL is spelled: not who connects, nor by what driver.
+
+    Raises ValueError for what is no URL.
+    """
+    parts = urlsplit(url)
+    if not parts.scheme.startswith("postgres"):
+        return (parts.scheme.partition("+")[0], unquote(parts.path))
+    asked = dict(parse_qsl(parts.query))
+    host = asked.get("host") or parts.hostname or "localhost"
+    port = asked.get("port") or str(parts.port or POSTGRESQL_PORT)
+    name = unquote(parts.path.strip("/")) or asked.get("dbname") or unquote(parts.username or "")
+    # A search path of its own puts the tables into another schema.
+    return ("postgresql", "localhost" if host in LOOPBACK else host, port, name, asked.get("options", ""))
 
 
 OTHER_VARIABLES = frozenset(

@@ -46,6 +46,14 @@ async def test_migrations_run_from_empty_and_again_on_postgresql(postgresql: Pos
     await check_migrations(postgresql.url(postgresql.new_database()))
 
 
+async def test_a_database_of_somebody_else_is_refused(sqlite_database: Database) -> None:
+    async with sqlite_database.write() as tx:
+        await tx.execute(text("UPDATE alembic_version SET version_num = '1bd49d398cd23'"))
+
+    with pytest.raises(InvalidInput, match="another program's"):
+        await migrate(sqlite_database)
+
+
 async def test_a_write_that_fails_leaves_no_trace(database: Database) -> None:
     async def fail() -> None:
         async with database.write() as tx:

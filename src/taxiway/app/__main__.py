@@ -14,7 +14,7 @@ import structlog
 
 from taxiway.app.control import run
 from taxiway.app.guard import refuse_unpickling
-from taxiway.app.platform import NOT_STARTED, places_of
+from taxiway.app.platform import places_of
 from taxiway.domain.errors import Conflict, TaxiwayError
 from taxiway.settings import read_settings
 from taxiway.telemetry.logging import configure_logging
@@ -43,7 +43,7 @@ def main() -> int:
         finally:
             os.close(lock)
     except TaxiwayError as error:
-        log.critical(NOT_STARTED, reason=error.reason, message=error.message, hint=error.hint)
+        log.critical("control plane not started", reason=error.reason, message=error.message, hint=error.hint)
         return 1
     return 0
 

@@ -44,7 +44,7 @@ class ConfigurationIn(In):
 class AccessTokenIn(In):
     """Issue an access token."""
 
-    caller: str = Field(max_length=200, description="The program or person that will call.")
+    caller: str = Field(max_length=80, description="The program or person that will call.")
     days: float = Field(90, gt=0, le=366)
 
 

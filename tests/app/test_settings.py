@@ -1,0 +1,86 @@
+"""What settings refuse, and that their limits are those of the API and of the lifecycle."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from taxiway.domain.errors import InvalidInput
+from taxiway.domain.lifecycle import BUILD_DEADLINE
+from taxiway.settings import EnvironmentSettings, PodSettings, Settings, database_place, read_settings
+from taxiway.wire.models import ConfigurationIn, ConversionIn
+
+
+def bounds(model: type[BaseModel], name: str) -> dict[str, float]:
+    limits = model.model_fields[name].metadata
+    return {kind: getattr(limit, kind) for limit in limits for kind in ("ge", "le") if hasattr(limit, kind)}
+
+
+@pytest.mark.parametrize(
+    ("setting", "field"),
+    [("start_deadline_seconds", "start_deadline_seconds"), ("predict_timeout_seconds", "timeout_seconds")],
+)
+def test_a_default_is_within_what_people_may_ask_for(setting: str, field: str) -> None:
+    assert bounds(PodSettings, setting) == bounds(ConversionIn, field) == bounds(ConfigurationIn, field)
+
+
+def test_the_builder_gives_up_before_the_controller_does() -> None:
+    longest = timedelta(seconds=bounds(EnvironmentSettings, "build_timeout_seconds")["le"])
+
+    assert longest < BUILD_DEADLINE
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("postgresql://taxiway:a@db/x", "postgresql://mlflow:b@db/x"),
+        ("postgresql://db/x", "postgres://db:5432/x"),
+        ("postgresql://DB/x", "postgresql+psycopg2://db/x"),
+        ("postgresql://localhost/x", "postgresql://127.0.0.1/x"),
+        ("postgresql:///x", "postgresql://[::1]/x"),
+        ("postgresql://p@/x?host=/run/db", "postgresql://q@/x?host=/run/db&sslmode=disable"),
+        ("postgresql://x@db", "postgresql://db/x"),
+        ("sqlite:////srv/x.db", "sqlite:////srv/x.db"),
+    ],
+)
+def test_one_database_for_both_is_refused(tmp_path: Path, ours: str, theirs: str) -> None:
+    with pytest.raises(InvalidInput, match="name the same database") as refused:
+        read(tmp_path, ours, theirs)
+    assert ours not in f"{refused.value.message}{refused.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("", ""),
+        ("postgresql://db/x", ""),
+        ("postgresql://db/x", "postgresql://db/y"),
+        ("postgresql://db/x", "postgresql://db:5433/x"),
+        ("postgresql://one/x", "postgresql://two/x"),
+        ("postgresql:///x?host=/run/a", "postgresql:///x?host=/run/b"),
+        ("postgresql://db/x", "postgresql://db/x?options=-csearch_path%3Dmlflow"),
+    ],
+)
+def test_two_databases_are_taken(tmp_path: Path, ours: str, theirs: str) -> None:
+    settings = read(tmp_path, ours, theirs)
+
+    assert settings.database.url.get_secret_value() == ours
+
+
+def test_what_is_no_url_is_named_and_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="is no URL") as refused:
+        read(tmp_path, "postgresql://u:secret@db:port/x", "postgresql://db/x")
+    assert "secret" not in f"{refused.value.message}{refused.value.hint}"
+
+
+def test_a_name_is_read_as_it_is_written() -> None:
+    assert database_place("postgresql://db/a%20b") == database_place("postgresql://db/?dbname=a b")
+
+
+def read(directory: Path, ours: str, theirs: str) -> Settings:
+    file = directory / "taxiway.toml"
+    file.write_text(f'[database]\nurl = "{ours}"\n[tracking]\ndatabase_url = "{theirs}"\n')
+    return read_settings(file)
