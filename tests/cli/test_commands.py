@@ -69,3 +69,16 @@ def test_tracking_prints_a_line_for_the_shell(monkeypatch: pytest.MonkeyPatch, t
 
     assert ended.stdout == "export MLFLOW_TRACKING_URI=http://models:8080/mlflow\n"
     assert "--project shop" in ended.stderr
+
+
+def test_a_missing_project_is_told_in_the_words_of_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("TAXIWAY_PROJECT", raising=False)
+
+    ended = RUNNER.invoke(application, ["experiment", "list"])
+
+    assert ended.exit_code == ExitCode.USAGE
+    assert "--project" in ended.stderr
+    assert "project=" not in ended.stderr

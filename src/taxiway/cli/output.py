@@ -86,7 +86,7 @@ def answered() -> Iterator[None]:
     """Turn what a client raises into an error with its exit code."""
     import httpx2
 
-    from taxiway.client import ApiError, Unreachable
+    from taxiway.client import ApiError, ProjectNeeded, Unreachable
 
     try:
         yield
@@ -102,6 +102,9 @@ def answered() -> Iterator[None]:
         fail(str(error), hint="Look again with `taxiway model show`.", code=ExitCode.TIMED_OUT)
     except httpx2.InvalidURL as error:
         fail(f"That is no URL: {error}.", hint="Give it as http://localhost:8080.", code=ExitCode.USAGE)
+    except ProjectNeeded:
+        hint = "Give --project or set TAXIWAY_PROJECT; `taxiway login --project NAME` keeps one for later."
+        fail("Say which project.", hint=hint, code=ExitCode.USAGE)
     except ValueError as error:
         fail(str(error), code=ExitCode.USAGE)
 

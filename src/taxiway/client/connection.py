@@ -38,6 +38,13 @@ class Unreachable(Exception):
     """No answer from the control API."""
 
 
+class ProjectNeeded(ValueError):
+    """It was not said which project is meant."""
+
+    def __init__(self) -> None:
+        super().__init__("Say which project: project=…, TAXIWAY_PROJECT or `taxiway login --project`.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """Where a Taxiway is, and who one is there."""

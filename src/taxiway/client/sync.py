@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from taxiway.client import calls
 from taxiway.client.calls import Call
-from taxiway.client.connection import Unreachable, find_profile, is_settled, read_answer
+from taxiway.client.connection import ProjectNeeded, Unreachable, find_profile, is_settled, read_answer
 from taxiway.wire.models import (
     AccessTokenIn,
     AccessTokenList,
@@ -84,7 +84,7 @@ class Client:
     def _in(self, project: str | None) -> str:
         chosen = project or self.project
         if not chosen:
-            raise ValueError("Say which project: project=…, TAXIWAY_PROJECT or `taxiway login --project`.")
+            raise ProjectNeeded
         return chosen
 
     def experiments(self, *, project: str | None = None, limit: int = 100, cursor: str | None = None) -> ExperimentPage:
