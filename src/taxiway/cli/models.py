@@ -101,16 +101,18 @@ def convert(
         made = client.convert(run_id, wanted, project=project)
         say(f"{made.model}/{made.version} was made; its endpoint will be {made.url}")
         if wait:
-            made = _follow(client, made, timeout)
+            made = _follow(client, made, timeout=timeout)
         _show_detail(made, as_json=as_json)
     _end_by_status(made)
 
 
-def _follow(client: Client, seen: ModelVersionDetailOut, timeout: float) -> ModelVersionDetailOut:
-    """Wait with a live display of the phases."""
+def _follow(
+    client: Client, seen: ModelVersionDetailOut, *, before: ModelVersionDetailOut | None = None, timeout: float
+) -> ModelVersionDetailOut:
+    """Wait with a live display of the phases; those that had ended ``before`` are left out."""
     from taxiway.cli.progress import phases_display
 
-    with phases_display() as update:
+    with phases_display(before) as update:
         return client.wait(seen.model, seen.version, project=seen.project, timeout_seconds=timeout, progress=update)
 
 
@@ -202,10 +204,11 @@ def signature(version: Version, project: Project = None) -> None:
 def _switch(version: str, *, on: bool, wait: bool, timeout: float, project: str | None, as_json: bool) -> None:
     name, number = split_version(version)
     with connected() as client:
+        before = client.model(name, number, project=project)
         (client.switch_on if on else client.switch_off)(name, number, project=project)
         seen = client.model(name, number, project=project)
         if wait:
-            seen = _follow(client, seen, timeout)
+            seen = _follow(client, seen, before=before, timeout=timeout)
         _show_detail(seen, as_json=as_json)
     _end_by_status(seen)
 
@@ -253,10 +256,11 @@ def configure(
         tags=split_tags(tag) if tag else None,
     )
     with connected() as client:
+        before = client.model(name, number, project=project)
         client.configure(name, number, wanted, project=project)
         seen = client.model(name, number, project=project)
         if wait:
-            seen = _follow(client, seen, timeout)
+            seen = _follow(client, seen, before=before, timeout=timeout)
         _show_detail(seen, as_json=as_json)
     _end_by_status(seen)
 
