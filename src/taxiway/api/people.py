@@ -126,6 +126,7 @@ def event_out(event: Event) -> EventOut:
         project=event.project,
         subject_kind=str(event.subject_kind),
         subject=event.subject,
+        topic=event.topic,
         was=event.was,
         became=event.became,
         reason=event.reason,

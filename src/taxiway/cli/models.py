@@ -316,9 +316,15 @@ def logs(
 
 
 @model.command("events")
-def list_events(version: Version, project: Project = None, as_json: AsJson = False) -> None:
-    """Show what happened to a model version, oldest first."""
+def list_events(
+    version: Version,
+    show_all: Annotated[bool, typer.Option("--all", help="Also what each revision went through.")] = False,
+    project: Project = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was asked of a model version and how its status changed, oldest first."""
     from taxiway.client import calls
+    from taxiway.domain.events import Topic
 
     name, number = split_version(version)
     with connected() as client:
@@ -327,11 +333,12 @@ def list_events(version: Version, project: Project = None, as_json: AsJson = Fal
             calls.plain("GET", "events", subject_kind="deployment", subject=seen.deployment, limit=1000)
         )
     show_table(
-        answer["items"],
+        [event for event in answer["items"] if show_all or event["topic"] != Topic.REVISION],
         as_json=as_json,
         columns=[
             ("TIME", lambda e: e["at"][:19].replace("T", " ")),
             ("WHO", lambda e: e["actor"]),
+            ("WHAT", lambda e: e["topic"]),
             ("FROM", lambda e: e["was"]),
             ("TO", lambda e: e["became"]),
             ("WHY", lambda e: e["message"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +29,20 @@ CONTROL = "control plane"
 """The actor of what Taxiway does by itself."""
 
 
+class Topic(StrEnum):
+    """What an event speaks of. The words of ``was`` and ``became`` belong to it: the same ones mean other things."""
+
+    REQUEST = "request"
+    """Somebody asked for something."""
+    STATUS = "status"
+    """The one word per deployment that people see."""
+    REVISION = "revision"
+    """The state of one of a deployment's revisions."""
+
+
+_OF_A_REVISION = re.compile(r"Revision \d+: ")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One change: when, by whom, to what, from what to what, and why in one sentence.
@@ -45,3 +60,10 @@ class Event:
     was: str = ""
     became: str = ""
     sequence: int = 0
+
+    @property
+    def topic(self) -> Topic:
+        """Tell what the event speaks of, by who caused it and how its message begins."""
+        if self.actor != CONTROL:
+            return Topic.REQUEST
+        return Topic.REVISION if _OF_A_REVISION.match(self.message) else Topic.STATUS

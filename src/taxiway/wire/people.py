@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from taxiway.domain.events import Topic
 from taxiway.wire import In, Out
 
 RoleName = Literal["data-scientist", "administrator"]
@@ -213,7 +214,7 @@ class AuditVerdictOut(Out):
 
 
 class EventOut(Out):
-    """One change."""
+    """One change. ``topic`` says what ``was`` and ``became`` speak of."""
 
     sequence: int
     at: datetime
@@ -221,6 +222,7 @@ class EventOut(Out):
     project: str
     subject_kind: str
     subject: str
+    topic: Topic
     was: str
     became: str
     reason: str
