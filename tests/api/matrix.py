@@ -49,6 +49,8 @@ PASSWORDS = {"old": "correct horse battery", "new": "staple and some more"}
 ROWS = (
     #                                            nobody stranger member narrow administrator
     Row("GET /",                                    200, 200, 200, 200, 200),
+    Row("GET /mlflow",                              200, 200, 200, 200, 200),
+    Row("GET /mlflow/",                             200, 200, 200, 200, 200),
     Row("GET /metrics",                             200, 200, 200, 200, 200),
     Row("GET /api/v1/health",                       200, 200, 200, 200, 200),
     Row("GET /api/v1/openapi.json",                 200, 200, 200, 200, 200),

@@ -104,6 +104,21 @@ async def test_nobody_else_does(door: Door, who: str) -> None:
     assert door.asked == []
 
 
+@pytest.mark.parametrize("path", ["/mlflow", "/mlflow/"])
+async def test_a_browser_that_follows_mlflows_link_is_told_what_that_is(door: Door, path: str) -> None:
+    answer = await door.ask("GET", path)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert f"MLFLOW_TRACKING_URI={URL}/mlflow" in answer.text
+    assert "taxiway run list" in answer.text
+    assert "<script" not in answer.text
+    assert "src=" not in answer.text
+    assert (await door.ask("POST", path)).status_code in (401, 405)
+    assert door.asked == []
+
+
 async def test_strangers_that_try_often_are_slowed_down(door: Door) -> None:
     seen = {(await door.ask("GET", SEARCH)).status_code for _ in range(60)}
     assert seen == {401, 429}
@@ -113,7 +128,8 @@ async def test_projects_of_others_and_calls_off_the_list_are_not_there(door: Doo
     for headers, path in (
         (door.world.secrets.bearer("stranger"), SEARCH),
         (door.world.secrets.bearer("member"), "/mlflow/graphql"),
-        (door.world.secrets.bearer("member"), "/mlflow/"),
+        (door.world.secrets.bearer("member"), "/mlflow//"),
+        (door.world.secrets.bearer("member"), "/mlflow/index.html"),
         (door.world.secrets.bearer("member"), "/%6dlflow/api/2.0/mlflow/experiments/search"),
         (door.world.secrets.bearer("admin") | {"X-MLFLOW-WORKSPACE": "default"}, SEARCH),
     ):

@@ -15,7 +15,7 @@ from taxiway.wire.models import AccessTokenIn, ConfigurationIn, ConversionIn
 from taxiway.wire.problems import ProblemOut
 from tests.api.world import World
 
-UNDOCUMENTED = {"GET /", "GET /metrics"}
+UNDOCUMENTED = {"GET /", "GET /metrics", "GET /mlflow", "GET /mlflow/"}
 NO_MODEL = {"download_artifact", "export_audit_log", "get_openapi_document", "stream_log"}
 
 

@@ -15,7 +15,7 @@ from taxiway.api import shapes
 from taxiway.api.parameters import AfterSequence, Contains, LineLimit, Tail
 from taxiway.api.reading import read_log
 from taxiway.api.routing import API, Asker, TaxiwayRouter
-from taxiway.api.services import Services
+from taxiway.api.services import ApiServices, Services
 from taxiway.domain.logs import LogKind, LogName
 from taxiway.domain.people import Permission
 from taxiway.domain.platform import PlatformFacts
@@ -111,9 +111,14 @@ async def get_metrics(request: Request) -> Response:
 
 STYLE = "body{font-family:system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;line-height:1.5}"
 _STYLE_DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-PAGE_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; frame-ancestors 'none'; base-uri 'none'"
-PAGE = """<!doctype html>
+PAGE_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Taxiway</title><style>{style}</style></head><body>
+"""
+PAGE = """\
 <h1>Taxiway</h1>
 <p>Takes a model from the MLflow run that made it to production traffic. This is version {version}.</p>
 <ul>
@@ -129,5 +134,29 @@ PAGE = """<!doctype html>
 @plain_router.get("/", permission=Permission.PUBLIC, include_in_schema=False, response_class=HTMLResponse)
 async def get_front_page(services: Services) -> Response:
     """Say where everything is."""
-    page = PAGE.format(style=STYLE, version=html.escape(services.version), url=html.escape(services.public_url))
-    return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})
+    return _page(PAGE, services)
+
+
+TRACKING_PAGE = """\
+<h1>Taxiway's tracking URI</h1>
+<p>This address is for MLflow's clients, which send an API token with it:</p>
+<pre>export MLFLOW_TRACKING_URI={url}/mlflow
+export MLFLOW_TRACKING_TOKEN=$(taxiway token create --name laptop --project PROJECT)</pre>
+<p>MLflow prints links to it that have no page here. What was logged is seen with <code>taxiway experiment list</code>,
+<code>taxiway run list</code> and <code>taxiway run show RUN_ID</code>, or through the control API at
+<code>{url}/api/v1</code>. A console for browsers comes later.</p>
+</body></html>
+"""
+
+
+@plain_router.get("/mlflow", permission=Permission.PUBLIC, include_in_schema=False, response_class=HTMLResponse)
+@plain_router.get("/mlflow/", permission=Permission.PUBLIC, include_in_schema=False, response_class=HTMLResponse)
+async def get_tracking_page(services: Services) -> Response:
+    """Say what the tracking URI is to browsers that follow a link which MLflow printed."""
+    return _page(TRACKING_PAGE, services)
+
+
+def _page(body: str, services: ApiServices) -> Response:
+    version, url = html.escape(services.version), html.escape(services.public_url)
+    text = HEAD.format(style=STYLE) + body.format(version=version, url=url)
+    return HTMLResponse(text, headers={"Content-Security-Policy": PAGE_POLICY})
