@@ -150,9 +150,9 @@ class Platform:
 
 
 @contextlib.contextmanager
-def a_platform(**settings: str) -> Iterator[Platform]:
-    """Bring a platform up in a temporary directory, and clear it away."""
-    directory = Path(tempfile.mkdtemp(prefix="twy-"))
+def a_platform(*, home: Path | None = None, **settings: str) -> Iterator[Platform]:
+    """Bring a platform up in a temporary directory (below ``home``, where one is given), and clear it away."""
+    directory = Path(tempfile.mkdtemp(prefix="twy-", dir=home))
     platform = Platform(data=directory / "data", port=free_ports(), settings=settings)
     try:
         platform.up()

@@ -22,6 +22,8 @@ class PyModel:
     has_signature: bool = True
     files: dict[str, str] = field(default_factory=dict)
     """Files of the logged model to write over (or, with '', to delete) before they are uploaded."""
+    ballast_bytes: int = 0
+    """Size of a file that only takes room."""
 
 
 LOG = """
@@ -60,6 +62,8 @@ saved.saved_input_example_info = {
 saved.save(str(path / "MLmodel"))
 for name, text in spec["files"].items():
     (path / name).write_text(text) if text else (path / name).unlink()
+if spec["ballast_bytes"]:
+    (path / "ballast.bin").write_bytes(os.urandom(spec["ballast_bytes"]))
 mlflow.set_experiment("broken")
 with mlflow.start_run() as run:
     mlflow.log_artifacts(str(path), "model")
