@@ -13,7 +13,7 @@ from taxiway.domain.errors import InvalidInput, NotFound
 from taxiway.domain.ids import ModelVersionId
 from taxiway.store import deployments, models, projects, schema
 from taxiway.store.database import Database, open_database
-from taxiway.store.migrate import migrate
+from taxiway.store.migrate import HEAD, MIGRATIONS, migrate
 from tests.builders import MODEL, PROJECT, a_project
 from tests.postgresql import PostgreSQL
 
@@ -125,3 +125,7 @@ async def test_a_number_that_no_database_takes_is_refused_and_not_a_crash(databa
     async with database.read() as tx:
         with pytest.raises((InvalidInput, NotFound)):
             await deployments.get_of_version(tx, PROJECT, MODEL, number)
+
+
+def test_the_newest_migration_is_the_one_that_is_looked_for() -> None:
+    assert max(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")) == HEAD

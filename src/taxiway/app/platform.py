@@ -73,9 +73,9 @@ def control_spec(settings: Settings, file: Path | None, *, port: int | None = No
         restart=children.Restart.ALWAYS,
         backoff=children.Backoff(
             initial=timedelta(milliseconds=100),
-            # Nobody can ask for anything meanwhile, so never long, however often it dies.
+            # Nobody can ask for anything meanwhile, so never long, and at once where it had answered before.
             maximum=timedelta(seconds=1),
-            healthy_after=timedelta(seconds=10),
+            healthy_after=timedelta(milliseconds=500),
         ),
         ready_when=children.ReadyWhen.PROBED,
         probe=children.Probe(

@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from taxiway.domain.errors import InvalidInput
 from taxiway.store.database import Database
 
+MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0001"
+"""The newest migration. A test compares it with the directory."""
+
+
+def _is_current(connection: Connection) -> bool:
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [HEAD]
+
 
 def _upgrade(connection: Connection) -> None:
+    # Loaded only where there is something to migrate: it takes a tenth of a second at every start otherwise.
+    from alembic import command
+    from alembic.util import CommandError
+
+    try:
+        command.upgrade(configuration(connection), "head")
+    except CommandError as error:
+        raise InvalidInput(
+            "The database is another program's, or that of a newer Taxiway: what was done to it is not known here.",
+            hint="Choose another with the setting database.url, or install the newer Taxiway.",
+        ) from error
+
+
+def configuration(connection: Connection) -> Any:
+    """Return Alembic's configuration, for migrations over this connection."""
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config
 
 
 async def migrate(database: Database) -> None:
@@ -25,11 +50,8 @@ async def migrate(database: Database) -> None:
 
     Raises InvalidInput for a database that somebody else's migrations made.
     """
-    try:
-        async with database.write() as tx:
-            await tx.run_sync(_upgrade)
-    except CommandError as error:
-        raise InvalidInput(
-            "The database is another program's, or that of a newer Taxiway: what was done to it is not known here.",
-            hint="Choose another with the setting database.url, or install the newer Taxiway.",
-        ) from error
+    async with database.read() as tx:
+        if await tx.run_sync(_is_current):
+            return
+    async with database.write() as tx:
+        await tx.run_sync(_upgrade)
