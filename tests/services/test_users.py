@@ -271,3 +271,31 @@ async def test_of_two_first_starts_at_once_one_makes_it(users: Users) -> None:
 async def test_an_unknown_asker_has_no_password_to_change(users: Users) -> None:
     with pytest.raises(InvalidInput):
         await users.change_own_password(an_asking(a_principal()), old="x", new="another horse")
+
+
+async def test_an_administrator_that_cannot_sign_in_gets_a_new_password(
+    users: Users, sessions: Sessions, database: Database
+) -> None:
+    await users.ensure_first_administrator(PASSWORD)
+    open_session = await log_in(sessions, "admin")
+
+    password = await users.reset_administrator("admin")
+
+    assert await sessions.identify(open_session) is None
+    assert await sessions.identify(await log_in(sessions, "admin", password)) is not None
+    [entry] = [entry for entry in await audited(database) if entry.action == "user.reset-password"]
+    assert (entry.actor, entry.object) == ("control plane", "admin")
+    assert password not in str(entry)
+
+
+async def test_nobody_else_gets_one(users: Users, ada: User) -> None:
+    for name in ("grace", "hedy"):
+        await users.create(ROOT, name=name, role=ADMINISTRATOR, password=PASSWORD)
+    await users.change(ROOT, "grace", is_disabled=True)
+
+    with pytest.raises(Conflict, match="ada is no administrator"):
+        await users.reset_administrator(ada.name)
+    with pytest.raises(Conflict, match="grace is disabled"):
+        await users.reset_administrator("grace")
+    with pytest.raises(NotFound):
+        await users.reset_administrator("nobody")

@@ -94,7 +94,8 @@ class Guard:
             _refuse_other_sites(request.method, headers)
         if principal.must_change_password and not demand.serves_password_change:
             raise PasswordChangeNeeded(
-                "The password must be changed first.", hint="Choose a new one: PUT /api/v1/session/password."
+                "The password must be changed first.",
+                hint="Choose a new one with `taxiway password`, or PUT /api/v1/session/password.",
             )
         project = request.path_params.get("project")
         check_permission(principal, demand.permission, None if project is None else str(project))

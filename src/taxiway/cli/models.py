@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taxiway.cli.output import AsJson, ExitCode, Project, connected, fail, print_json, say, show, show_table
+from taxiway.cli.output import (
+    AsJson,
+    ExitCode,
+    Project,
+    Yes,
+    confirm,
+    connected,
+    fail,
+    print_json,
+    say,
+    show,
+    show_table,
+)
 
 if TYPE_CHECKING:
     from taxiway.client import Client
@@ -268,13 +280,12 @@ def configure(
 @model.command("delete")
 def delete(
     version: Version,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     project: Project = None,
 ) -> None:
     """Delete a model version with its endpoint, files, logs and access tokens."""
     name, number = split_version(version)
-    if not yes:
-        typer.confirm(f"Delete {name}/{number} and its endpoint?", abort=True, err=True)
+    confirm(f"Delete {name}/{number} and its endpoint?", yes=yes)
     with connected() as client:
         client.delete(name, number, project=project)
     say(f"{name}/{number} is being deleted.")
@@ -313,6 +324,24 @@ def logs(
                 return
             if not page.lines and follow:
                 time.sleep(0.5)
+
+
+@model.command("pods")
+def list_pods(version: Version, project: Project = None, as_json: AsJson = False) -> None:
+    """List the pods, living and dead, whose logs are kept; newest first."""
+    name, number = split_version(version)
+    with connected() as client:
+        listed = client.pods(name, number, project=project)
+    show_table(
+        listed.items,
+        as_json=as_json,
+        columns=[
+            ("POD", lambda p: p.id),
+            ("REVISION", lambda p: p.revision),
+            ("PHASE", lambda p: p.phase or "gone"),
+        ],
+        empty="No pods yet.",
+    )
 
 
 @model.command("events")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from taxiway.client import Client
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Project = Annotated[str | None, typer.Option("--project", "-p", help="Project; else TAXIWAY_PROJECT or the profile's.")]
 
 
@@ -70,6 +71,12 @@ def fail(message: str, *, hint: str | None = None, code: ExitCode = ExitCode.FAI
     """Write an error and end."""
     complain(message, hint=hint)
     raise typer.Exit(code)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be undone, unless it was said already; a no ends with 1."""
+    if not yes:
+        typer.confirm(question, abort=True, err=True)
 
 
 @contextmanager

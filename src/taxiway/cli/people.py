@@ -1,4 +1,4 @@
-"""``taxiway login`` and the commands about users, projects, API tokens and the audit log."""
+"""``taxiway login`` and the commands about users, projects and API tokens."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Annotated
 
 import typer
 
-from taxiway.cli.output import AsJson, ExitCode, answered, connected, fail, print_json, say, show_table
+from taxiway.cli.output import AsJson, ExitCode, Yes, answered, confirm, connected, fail, print_json, say, show_table
+from taxiway.domain.people import Role
 
 user = typer.Typer(help="Users (administrators only).", no_args_is_help=True)
 project = typer.Typer(help="Projects and their members.", no_args_is_help=True)
 token = typer.Typer(help="API tokens: what programs show to the control API and to MLflow.", no_args_is_help=True)
-audit = typer.Typer(help="The audit log.", no_args_is_help=True)
 UserName = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
-Limit = Annotated[int, typer.Option(help="At most so many.")]
+MustChange = Annotated[
+    bool, typer.Option("--must-change", help="The user must choose another one with `taxiway password` first.")
+]
 PasswordFile = Annotated[Path | None, typer.Option("--password-file", help="File with the password; else asked for.")]
 
 
@@ -24,13 +26,13 @@ def add_to(application: typer.Typer) -> None:
     """Add the commands of this file."""
     application.command("login")(login)
     application.command("whoami")(whoami)
+    application.command("password")(change_password)
     application.add_typer(user, name="user")
     application.add_typer(project, name="project")
     application.add_typer(token, name="token")
-    application.add_typer(audit, name="audit")
 
 
-def _read_password(file: Path | None, prompt: str = "Password") -> str:
+def _read_password(file: Path | None, prompt: str = "Password", *, is_new: bool = False) -> str:
     if file is not None:
         try:
             return file.read_text().rstrip("\r\n")
@@ -38,7 +40,7 @@ def _read_password(file: Path | None, prompt: str = "Password") -> str:
             fail(f"{file} cannot be read: {error.strerror}.", code=ExitCode.USAGE)
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
-    return str(typer.prompt(prompt, hide_input=True, err=True))
+    return str(typer.prompt(prompt, hide_input=True, err=True, confirmation_prompt=is_new))
 
 
 def login(
@@ -87,17 +89,40 @@ def _show_me(me: dict[str, object]) -> None:
             typer.echo(f"{key:<10}  {shown}")
 
 
+def change_password(
+    name: Annotated[str, typer.Option("--user", "-u", help="Your user name.")] = "admin",
+    url: Annotated[str | None, typer.Option(help="Where Taxiway is; else the profile's.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File with the present password; else asked for.")] = None,
+    new_password_file: Annotated[Path | None, typer.Option(help="File with the new one; else asked for.")] = None,
+) -> None:
+    """Change your own password; also the one that an administrator gave you to be changed first."""
+    from taxiway.client.connection import find_profile
+    from taxiway.client.signing_in import change_own_password
+
+    target = (url or find_profile().url).rstrip("/")
+    old = _read_password(password_file)
+    new = _read_password(new_password_file, "New password", is_new=True)
+    with answered():
+        change_own_password(target, user=name, old=old, new=new)
+    say(f"The password of {name} is changed; sessions that were open elsewhere have ended.")
+
+
 @user.command("create")
 def create_user(
     name: UserName,
     administrator: Annotated[bool, typer.Option("--administrator", help="May do everything.")] = False,
     password_file: PasswordFile = None,
+    must_change: MustChange = False,
 ) -> None:
     """Make a user."""
     from taxiway.client import calls
 
-    role = "administrator" if administrator else "data-scientist"
-    body = {"name": name, "role": role, "password": _read_password(password_file, f"Password for {name}")}
+    body = {
+        "name": name,
+        "role": "administrator" if administrator else "data-scientist",
+        "password": _read_password(password_file, f"Password for {name}", is_new=True),
+        "must_change_password": must_change,
+    }
     with connected() as client:
         client.send(calls.plain("POST", "users", body=body))
     say(f"User {name} was made.")
@@ -122,6 +147,57 @@ def list_users(as_json: AsJson = False) -> None:
     )
 
 
+def _change_user(name: str, **change: object) -> None:
+    from taxiway.client import calls
+
+    with connected() as client:
+        client.send(calls.plain("PATCH", "users", name, body=change))
+
+
+@user.command("set-role")
+def set_role(name: UserName, role: Annotated[Role, typer.Argument(help="data-scientist or administrator")]) -> None:
+    """Change a user's role; ends the user's sessions."""
+    _change_user(name, role=str(role))
+    say(f"{name} is {'an administrator' if role is Role.ADMINISTRATOR else 'a data scientist'} now.")
+
+
+@user.command("disable")
+def disable_user(name: UserName) -> None:
+    """Let a user in no more: neither sessions nor API tokens count. Models and their endpoints stay as they are."""
+    _change_user(name, is_disabled=True)
+    say(f"User {name} is disabled.")
+
+
+@user.command("enable")
+def enable_user(name: UserName) -> None:
+    """Let a disabled user in again."""
+    _change_user(name, is_disabled=False)
+    say(f"User {name} is enabled.")
+
+
+@user.command("set-password")
+def set_password(name: UserName, password_file: PasswordFile = None, must_change: MustChange = False) -> None:
+    """Give a user another password; ends the user's sessions."""
+    from taxiway.client import calls
+
+    password = _read_password(password_file, f"New password for {name}", is_new=True)
+    body = {"password": password, "must_change_password": must_change}
+    with connected() as client:
+        client.send(calls.plain("PUT", "users", name, "password", body=body))
+    say(f"The password of {name} is changed.")
+
+
+@user.command("delete")
+def delete_user(name: UserName, yes: Yes = False) -> None:
+    """Delete a user with memberships, sessions and API tokens; refused while it owns deployments."""
+    from taxiway.client import calls
+
+    confirm(f"Delete the user {name}?", yes=yes)
+    with connected() as client:
+        client.send(calls.plain("DELETE", "users", name))
+    say(f"User {name} is deleted.")
+
+
 @project.command("create")
 def create_project(name: ProjectName, description: Annotated[str, typer.Option(help="What it is for.")] = "") -> None:
     """Make a project: a space of its own for experiments and models."""
@@ -144,6 +220,46 @@ def list_projects(as_json: AsJson = False) -> None:
         as_json=as_json,
         columns=[("NAME", lambda p: p["name"]), ("DESCRIPTION", lambda p: p["description"])],
         empty="No projects yet. An administrator makes one: `taxiway project create NAME`.",
+    )
+
+
+@project.command("describe")
+def describe_project(name: ProjectName, description: Annotated[str, typer.Option(help="What it is for.")]) -> None:
+    """Describe a project anew."""
+    from taxiway.client import calls
+
+    with connected() as client:
+        client.send(calls.plain("PATCH", "projects", name, body={"description": description}))
+    say(f"Project {name} is described anew.")
+
+
+@project.command("delete")
+def delete_project(name: ProjectName, yes: Yes = False) -> None:
+    """Delete a project; refused while it has model versions. Its runs stay in MLflow, where nobody sees them."""
+    from taxiway.client import calls
+
+    confirm(f"Delete the project {name}?", yes=yes)
+    with connected() as client:
+        client.send(calls.plain("DELETE", "projects", name))
+    say(f"Project {name} is deleted.")
+
+
+@project.command("members")
+def list_members(name: ProjectName, as_json: AsJson = False) -> None:
+    """List a project's members."""
+    from taxiway.client import calls
+
+    with connected() as client:
+        answer = client.send(calls.plain("GET", "projects", name, "members"))
+    show_table(
+        answer["items"],
+        as_json=as_json,
+        columns=[
+            ("NAME", lambda m: m["name"]),
+            ("ROLE", lambda m: m["role"]),
+            ("DISABLED", lambda m: "yes" if m["is_disabled"] else ""),
+        ],
+        empty=f"No members yet. Let one in: `taxiway project add-member {name} USER`.",
     )
 
 
@@ -172,12 +288,15 @@ def create_token(
     name: Annotated[str, typer.Option("--name", "-n", help="What it is for.")],
     home: Annotated[str | None, typer.Option("--project", "-p", help="Project of its MLflow calls.")] = None,
     days: Annotated[float, typer.Option(help="How long it lives.")] = 90,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="Only this permission, for example tracking:read; may be repeated.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an API token; it is printed this once. Use it as MLFLOW_TRACKING_TOKEN or TAXIWAY_TOKEN."""
     from taxiway.client import calls
 
-    body = {"name": name, "days": days} | ({"project": home} if home else {})
+    body = {"name": name, "days": days, "project": home, "scopes": scope or None}
     with connected() as client:
         made = client.send(calls.plain("POST", "tokens", body=body))
     print_json(made) if as_json else typer.echo(made["token"])
@@ -214,45 +333,3 @@ def revoke_token(
     with connected() as client:
         client.send(calls.plain("DELETE", "tokens", token_id))
     say(f"Token {token_id} is revoked.")
-
-
-@audit.command("list")
-def list_audit(
-    actor: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
-    action: Annotated[str | None, typer.Option(help="Only this action, for example model.convert.")] = None,
-    limit: Limit = 50,
-    as_json: AsJson = False,
-) -> None:
-    """List audit entries, newest first (administrators only)."""
-    from taxiway.client import calls
-
-    with connected() as client:
-        answer = client.send(calls.plain("GET", "audit", actor=actor, action=action, limit=limit))
-    show_table(
-        answer["items"],
-        as_json=as_json,
-        columns=[
-            ("SEQ", lambda e: e["sequence"]),
-            ("TIME", lambda e: e["at"][:19].replace("T", " ")),
-            ("WHO", lambda e: e["actor"]),
-            ("ACTION", lambda e: e["action"]),
-            ("OBJECT", lambda e: e["object"]),
-            ("OUTCOME", lambda e: e["outcome"]),
-        ],
-        empty="Nothing found.",
-    )
-
-
-@audit.command("verify")
-def verify_audit(as_json: AsJson = False) -> None:
-    """Check that no entry of the audit log was changed, added or removed (administrators only)."""
-    from taxiway.client import calls
-
-    with connected() as client:
-        answer = client.send(calls.plain("GET", "audit", "verify"))
-    if as_json:
-        print_json(answer)
-    if not answer["is_intact"]:
-        fail(f"The chain is broken at entry {answer['broken_at']}.", hint="Compare with a backup of the database.")
-    if not as_json:
-        say(f"{answer['entries']} entries are intact; the last hash is {answer['head']}.")

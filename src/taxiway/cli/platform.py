@@ -1,4 +1,4 @@
-"""``taxiway up``, ``down``, ``status``, ``doctor``: the platform on this machine."""
+"""``taxiway up``, ``down``, ``status``, ``doctor`` and others: the platform on this machine."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def add_to(application: typer.Typer) -> None:
     application.command("status")(status)
     application.command("doctor")(doctor)
     application.command("platform-log")(platform_log)
+    application.command("reset-password")(reset_password)
 
 
 def _settings(data_dir: Path | None, file: Path | None, **server: object) -> Settings:
@@ -168,3 +169,20 @@ def platform_log(
     directory = _settings(data_dir, settings_file).data / "children" / engine
     for line in children.tail_log(directory, limit=tail).lines:
         typer.echo(f"{line.at:%Y-%m-%d %H:%M:%S}  {line.text}")
+
+
+def reset_password(
+    name: Annotated[str, typer.Argument(metavar="USER", help="An administrator.")] = "admin",
+    data_dir: DataDir = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Give an administrator a new random password, printed this once; for when nobody can sign in any more.
+
+    Works on the host itself with the data directory, whether Taxiway is up or down.
+    """
+    from taxiway.app import recovery
+
+    os.umask(0o077)
+    password = asyncio.run(recovery.reset_password(_settings(data_dir, settings_file), name))
+    say(f"The new password of {name}, shown this once; open sessions have ended:")
+    typer.echo(password)

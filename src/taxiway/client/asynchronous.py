@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self, TypeVar
 
 import httpx2
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from taxiway.client import calls
 from taxiway.client.calls import Call
 from taxiway.client.connection import ProjectNeeded, Unreachable, find_profile, is_settled, read_answer
+from taxiway.wire.logs import PodLogList
 from taxiway.wire.models import (
     AccessTokenIn,
     AccessTokenList,
@@ -81,6 +82,18 @@ class AsyncClient:
         except httpx2.TransportError as error:
             raise Unreachable(f"No answer from {self.url}: {error or type(error).__name__}.") from error
         return read_answer(call, response)
+
+    async def stream(self, call: Call[T]) -> AsyncIterator[bytes]:
+        """Send one call and yield the bytes of its answer as they come."""
+        try:
+            async with self._http.stream(call.method, call.path, params=dict(call.query)) as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                    read_answer(call, response)
+                async for chunk in response.aiter_bytes():
+                    yield chunk
+        except httpx2.TransportError as error:
+            raise Unreachable(f"No answer from {self.url}: {error or type(error).__name__}.") from error
 
     def _in(self, project: str | None) -> str:
         chosen = project or self.project
@@ -202,6 +215,10 @@ class AsyncClient:
                 limit=limit,
             )
         )
+
+    async def pods(self, name: str, version: int, *, project: str | None = None) -> PodLogList:
+        """List the pods, living and dead, whose logs are kept; newest first."""
+        return await self.send(calls.pods(self._in(project), name, version))
 
     async def issue_token(
         self, name: str, version: int, *, caller: str, days: float = 90, project: str | None = None

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
+from taxiway.wire.logs import PodLogList
 from taxiway.wire.models import (
     AccessTokenIn,
     AccessTokenList,
@@ -179,6 +180,11 @@ def logs(
         answer=LogPageOut,
         query=_query(pod=pod, after=after, tail=tail, contains=contains, limit=limit),
     )
+
+
+def pods(project: str, name: str, version: int) -> Call[PodLogList]:
+    """List pods whose logs are kept."""
+    return Call(method="GET", path=_version(project, name, version, "pods"), answer=PodLogList)
 
 
 def issue_token(project: str, name: str, version: int, wanted: AccessTokenIn) -> Call[IssuedAccessTokenOut]:

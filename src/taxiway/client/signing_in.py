@@ -1,6 +1,9 @@
-"""From a password to an API token: what ``taxiway login`` does."""
+"""What is done with a password instead of an API token: sign in, change it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx2
 
@@ -14,15 +17,26 @@ def sign_in(url: str, *, user: str, password: str, token_name: str, days: float,
     Raises ApiError when the password is wrong, Unreachable when nothing answers.
     """
     body = {"name": token_name, "days": float(days)} | ({"project": project} if project else {})
+    with _session(url, user=user, password=password) as http:
+        return str(_send(http, plain("POST", "tokens", body=body))["token"])
+
+
+def change_own_password(url: str, *, user: str, old: str, new: str) -> None:
+    """Change a user's own password, also one that must be changed before anything else. Raises as ``sign_in``."""
+    with _session(url, user=user, password=old) as http:
+        _send(http, plain("PUT", "session", "password", body={"old": old, "new": new}))
+
+
+@contextmanager
+def _session(url: str, *, user: str, password: str) -> Iterator[httpx2.Client]:
     try:
         # The Origin tells the server that this is no other site's form.
         with httpx2.Client(base_url=url, headers={"Origin": url}, timeout=30, trust_env=False) as http:
             _send(http, plain("POST", "session", body={"name": user, "password": password}))
-            made = _send(http, plain("POST", "tokens", body=body))
+            yield http
             _send(http, plain("DELETE", "session"))
     except httpx2.TransportError as error:
         raise Unreachable(f"No answer from {url}: {error or type(error).__name__}.") from error
-    return str(made["token"])
 
 
 def _send(http: httpx2.Client, call: Call[dict[str, object]]) -> dict[str, object]:

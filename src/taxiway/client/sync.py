@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar
 
 import httpx2
@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from taxiway.client import calls
 from taxiway.client.calls import Call
 from taxiway.client.connection import ProjectNeeded, Unreachable, find_profile, is_settled, read_answer
+from taxiway.wire.logs import PodLogList
 from taxiway.wire.models import (
     AccessTokenIn,
     AccessTokenList,
@@ -80,6 +81,17 @@ class Client:
         except httpx2.TransportError as error:
             raise Unreachable(f"No answer from {self.url}: {error or type(error).__name__}.") from error
         return read_answer(call, response)
+
+    def stream(self, call: Call[T]) -> Iterator[bytes]:
+        """Send one call and yield the bytes of its answer as they come."""
+        try:
+            with self._http.stream(call.method, call.path, params=dict(call.query)) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    read_answer(call, response)
+                yield from response.iter_bytes()
+        except httpx2.TransportError as error:
+            raise Unreachable(f"No answer from {self.url}: {error or type(error).__name__}.") from error
 
     def _in(self, project: str | None) -> str:
         chosen = project or self.project
@@ -197,6 +209,10 @@ class Client:
                 limit=limit,
             )
         )
+
+    def pods(self, name: str, version: int, *, project: str | None = None) -> PodLogList:
+        """List the pods, living and dead, whose logs are kept; newest first."""
+        return self.send(calls.pods(self._in(project), name, version))
 
     def issue_token(
         self, name: str, version: int, *, caller: str, days: float = 90, project: str | None = None

@@ -118,6 +118,27 @@ class Users:
             await sessions.end_all(tx, user.id)
             await self._tell(tx, asking, "user.set-password", name)
 
+    async def reset_administrator(self, name: str) -> str:
+        """Give an administrator a random password, which is returned and kept nowhere, and end its sessions.
+
+        For whoever holds the data directory and cannot sign in. Raises NotFound, and Conflict for a user that could
+        not help with it: one that is no administrator, or is disabled.
+        """
+        password = random_password()
+        hashed = await self._hasher.hash(password)
+        async with self._database.write() as tx:
+            user = await self._get_for_change(tx, name)
+            if user.role is not Role.ADMINISTRATOR or user.is_disabled:
+                what = "is disabled" if user.is_disabled else "is no administrator"
+                raise Conflict(
+                    f"The user {name} {what}.",
+                    hint="Name an administrator; as such, change the user with `taxiway user`.",
+                )
+            await users.set_password(tx, user.id, hashed, must_change=False)
+            await sessions.end_all(tx, user.id)
+            await self._tell(tx, Asking(principal=ITSELF), "user.reset-password", name)
+        return password
+
     async def change_own_password(self, asking: Asking, *, old: str, new: str) -> None:
         """Change the asker's password and end the asker's other sessions.
 
