@@ -1,11 +1,12 @@
-"""What is read from the control plane's log when it does not start."""
+"""What the command line reads of the control plane: why it did not start, how many deployments there are."""
 
 from __future__ import annotations
 
 import json
 
-from taxiway.app.platform import NOT_STARTED, said_reason
+from taxiway.app.platform import NOT_STARTED, read_deployments, said_reason
 from taxiway.domain.logs import LogLine
+from taxiway.telemetry.metrics import ControlMetrics
 from tests.builders import NOW
 
 
@@ -22,3 +23,11 @@ def test_the_newest_reason_counts() -> None:
 
 def test_a_log_without_a_reason_gives_none() -> None:
     assert said_reason(lines("Killed", json.dumps({"event": "request"}), "{")) is None
+
+
+def test_deployments_are_counted_by_the_metric_that_the_control_plane_has() -> None:
+    metrics = ControlMetrics()
+    metrics.show_deployments({"ON": 2, "Failed": 1})
+
+    assert read_deployments(metrics.text().decode()) == {"Failed": 1, "ON": 2}
+    assert read_deployments(ControlMetrics().text().decode()) == {}

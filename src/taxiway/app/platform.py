@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx2
+from prometheus_client.parser import text_string_to_metric_families
 
 from taxiway.app.places import Places, clean_environment, clear_run_directory
 from taxiway.domain.errors import Conflict, TaxiwayError
@@ -142,6 +143,28 @@ def gateway_answers(settings: Settings) -> bool:
             return client.get(f"http://{host}:{settings.server.port}/api/v1/health").status_code == 200
     except httpx2.HTTPError:
         return False
+
+
+def deployments_by_status(settings: Settings) -> dict[str, int]:
+    """Count deployments by status, as the control plane's metrics tell; nothing while they cannot be told."""
+    transport = httpx2.HTTPTransport(uds=str(places_of(settings).control_socket))
+    try:
+        with httpx2.Client(transport=transport, timeout=3, trust_env=False) as client:
+            answer = client.get("http://localhost/metrics")
+    except httpx2.HTTPError:
+        return {}
+    return read_deployments(answer.text) if answer.status_code == 200 else {}
+
+
+def read_deployments(metrics: str) -> dict[str, int]:
+    """Read from the control plane's metrics how many deployments have which status."""
+    samples = (
+        sample
+        for family in text_string_to_metric_families(metrics)
+        if family.name == "taxiway_deployments"
+        for sample in family.samples
+    )
+    return dict(sorted((sample.labels["status"], int(sample.value)) for sample in samples))
 
 
 def begin(settings: Settings, file: Path | None, *, port: int | None = None) -> None:

@@ -117,7 +117,10 @@ def down(data_dir: DataDir = None, settings_file: SettingsFile = None) -> None:
 
 
 def status(data_dir: DataDir = None, settings_file: SettingsFile = None, as_json: AsJson = False) -> None:
-    """Tell whether the parts of Taxiway run. Ends with 1 when one does not."""
+    """Tell whether the parts of Taxiway run, and how many deployments have which status.
+
+    Ends with 1 when a part does not run.
+    """
     from dataclasses import asdict
 
     from taxiway.app import platform
@@ -125,12 +128,16 @@ def status(data_dir: DataDir = None, settings_file: SettingsFile = None, as_json
     settings = _settings(data_dir, settings_file)
     engines = platform.engine_status(settings)
     answers = platform.gateway_answers(settings)
+    deployments = platform.deployments_by_status(settings)
     if as_json:
-        print_json({"url": settings.public_url, "answers": answers, "engines": [asdict(engine) for engine in engines]})
+        shown = [asdict(engine) for engine in engines]
+        print_json({"url": settings.public_url, "answers": answers, "engines": shown, "deployments": deployments})
     else:
         typer.echo(f"{settings.public_url}  {'answers' if answers else 'does not answer'}")
         for engine in engines:
             typer.echo(f"{engine.name:<8}  {engine.phase:<9}  restarts {engine.restarts}  {engine.message}".rstrip())
+        if deployments:
+            typer.echo("deployments: " + ", ".join(f"{count} {status}" for status, count in deployments.items()))
     if not answers or not all(engine.is_alive for engine in engines):
         raise typer.Exit(ExitCode.FAILED)
 
