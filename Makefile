@@ -23,23 +23,27 @@ export UV_COMPILE_BYTECODE := 1
 export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test unit slow lint types format docs bench fault build clean system system-demo
+.PHONY: help setup demo test unit slow lint types format timed docs bench fault fault-long build clean system system-demo
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(READY)  ## Install what is needed into .venv (done by the others when they need it)
 
 demo: $(READY) system-demo  ## Start Taxiway, train three models, convert and call them; Ctrl-C ends it
 	@$(BIN)/python examples/demo.py $(DEMO_OPTIONS)
 
-test: $(READY) system lint unit slow  ## Check and test everything (installs Debian packages where it may)
+test: $(READY) system lint unit slow timed  ## Check and test everything (installs Debian packages where it may)
 
 unit: $(READY)  ## Run the fast tests: no sockets, no engines
 	@$(PYTEST) -n 2 -q -m "not ($(SLOW))"
 
 slow: $(READY)
-	@$(PYTEST) -n 2 --dist loadfile -q --durations=10 -m "$(SLOW)"
+	@$(PYTEST) -n 2 --dist loadfile -q --durations=15 -m "($(SLOW)) and not timed"
+
+# Those that measure how long something takes; nothing else runs beside them.
+timed: $(READY)
+	@$(PYTEST) -q --durations=5 -m timed
 
 lint: $(READY)  ## Check style, layers and types
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -63,6 +67,9 @@ bench: $(READY)  ## Measure how long convert → ON takes, phase by phase
 
 fault: $(READY) system  ## Run only the tests that kill, stop, fill and corrupt
 	@$(PYTEST) -q --durations=10 -m fault
+
+fault-long: $(READY) system  ## The same, killing at every place instead of some
+	@TAXIWAY_TEST_KILL_CYCLES=all TAXIWAY_TEST_KILLS=500 $(PYTEST) -q --timeout 14400 --durations=10 -m fault
 
 build: $(READY)  ## Build the wheels of both distributions into dist/
 	@$(UV) build --all-packages --wheel --out-dir dist

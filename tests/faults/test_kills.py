@@ -19,7 +19,7 @@ from tests.faults.broken_models import PyModel, log_model
 from tests.faults.load import Target, open_loop
 from tests.platforms import Platform, a_platform
 
-pytestmark = [pytest.mark.fault, pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fault, pytest.mark.integration, pytest.mark.timed, pytest.mark.timeout(600)]
 
 RATE = 100.0
 KILLS = int(os.environ.get("TAXIWAY_TEST_KILLS", "30"))
