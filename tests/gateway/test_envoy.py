@@ -22,6 +22,7 @@ class FakeEnvoy:
         self.home = home
         self.refuses = "no such text"
         self.is_away = False
+        self.asked = 0
         self.seen: list[str] = []
         """Each version that came into force, and of which file."""
         self._looked: dict[str, bytes] = {}
@@ -46,6 +47,7 @@ class FakeEnvoy:
             self.seen.append(name)
 
     async def taken(self) -> Taken | None:
+        self.asked += 1
         if self.is_away:
             return None
         self.look()
@@ -104,6 +106,27 @@ async def test_before_the_first_table_the_empty_one_is_in_force(scene: Scene) ->
 async def test_a_table_is_accepted_when_envoy_says_so(scene: Scene) -> None:
     await scene.gateway.publish(a_table())
     assert await scene.gateway.accepted() == a_table().version
+
+
+async def test_envoy_is_asked_once_a_second_while_nothing_is_to_change(scene: Scene) -> None:
+    await scene.gateway.publish(a_table())
+    await scene.gateway.accepted()
+    asked = scene.envoy.asked
+    for _ in range(12):
+        scene.now += 0.25
+        assert await scene.gateway.accepted() == a_table().version
+    assert scene.envoy.asked - asked == 3
+
+    scene.envoy.is_away = True
+    scene.now += 1
+    assert await scene.gateway.accepted() is None
+
+
+async def test_a_new_table_is_asked_for_at_once(scene: Scene) -> None:
+    await scene.gateway.publish(a_table())
+    await scene.gateway.accepted()
+    await scene.gateway.publish(a_table("rev2"))
+    assert await scene.gateway.accepted() == a_table("rev2").version
 
 
 async def test_clusters_are_there_before_the_routes_to_them(scene: Scene) -> None:
@@ -202,6 +225,7 @@ async def test_what_an_envoy_refused_long_ago_is_not_said_of_todays_table(scene:
     for _ in range(5):
         assert await gateway.accepted() == a_table().version
         scene.envoy.is_away = True
+        scene.now += 2
         assert await gateway.accepted() is None
         scene.envoy.is_away = False
         scene.now += 60

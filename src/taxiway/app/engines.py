@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -31,18 +30,13 @@ class Engine:
     directory: Path
     spec: children.ChildSpec
 
-    @property
-    def digest(self) -> str:
-        """Tells a spec that changed, for example with the settings, from the one that runs."""
-        text = json.dumps(to_json(self.spec, nonce="", group=""), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
-
 
 class Engines:
     """Starts what does not run, adopts what runs as it should, replaces what runs otherwise."""
 
     def __init__(self, engines: tuple[Engine, ...]) -> None:
         self._engines = engines
+        self._digests = {engine.name: _digest(engine.spec) for engine in engines}
 
     async def start(self) -> None:
         """Bring all of them to what they are to be, side by side."""
@@ -61,15 +55,16 @@ class Engines:
     async def _settle(self, engine: Engine) -> None:
         seen = await asyncio.to_thread(children.status, engine.directory)
         if seen is not None and seen.is_alive:
-            if seen.labels.get(_DIGEST) == engine.digest:
+            if seen.labels.get(_DIGEST) == self._digests[engine.name]:
                 return
             log.info("engine replaced", engine=engine.name)
             await children.stop(engine.directory, timeout=STOP_PATIENCE)
-        spec = replace(engine.spec, labels={**engine.spec.labels, _DIGEST: engine.digest})
+        spec = replace(engine.spec, labels={**engine.spec.labels, _DIGEST: self._digests[engine.name]})
         await children.start_in_thread(engine.directory, spec)
         log.info("engine started", engine=engine.name)
 
 
-def statuses(directories: Mapping[str, Path]) -> dict[str, children.ChildStatus | None]:
-    """Return what the stubs in these directories wrote down."""
-    return {name: children.status(directory) for name, directory in directories.items()}
+def _digest(spec: children.ChildSpec) -> str:
+    """Tell a spec that changed, for example with the settings, from the one that runs."""
+    text = json.dumps(to_json(spec, nonce="", group=""), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -26,6 +26,8 @@ _CLUSTERS_PATIENCE_SECONDS = 2.0
 _CLUSTERS_LOOK_SECONDS = 0.004
 _OLD_CLUSTERS_SECONDS = 1.0
 """How long clusters outlive the routes to them; requests that are under way finish in any case."""
+_LOOK_EVERY_SECONDS = 1.0
+"""How often Envoy is asked while nothing is to change. Each question costs both sides a millisecond."""
 _COUNT_EVERY_SECONDS = 5.0
 _LOOKS_FOR_ONE_COUNT = 10
 _WORDS_LOOKS = 5
@@ -60,6 +62,8 @@ class EnvoyGateway:
         self._refusals: int | None = None
         self._count_at = 0.0
         self._accepted_at: float | None = None
+        self._settled_until = 0.0
+        """Until when nobody asks: all of the table that was published last was in force a moment ago."""
         self._log_read = 0
 
     async def publish(self, table: RoutingTable) -> None:
@@ -78,9 +82,12 @@ class EnvoyGateway:
     async def accepted(self) -> RoutingVersion | None:
         """Return the version of the table that is in force; None before the first or when that cannot be told.
 
-        Raises GatewayRejected, once for each published table, when Envoy refused it; the last good one is put back.
+        At most a second old while the table that was published last is in force. Raises GatewayRejected, once for
+        each published table, when Envoy refused it; the last good one is put back.
         """
         async with self._lock:
+            if self._published is not None and self._monotonic() < self._settled_until:
+                return RoutingVersion(self._published.version)
             taken = await self._admin.taken()
             if taken is None:
                 self._refusals = None
@@ -92,7 +99,8 @@ class EnvoyGateway:
             if self._published is not None and taken.routes == self._published.version:
                 if self._accepted_at is None and taken.clusters != self._clusters_version:
                     return None
-                await self._settle(self._published)
+                if await self._settle(self._published):
+                    self._settled_until = self._monotonic() + _LOOK_EVERY_SECONDS
             return RoutingVersion(taken.routes) if taken.routes else None
 
     async def close(self) -> None:
@@ -107,6 +115,7 @@ class EnvoyGateway:
         self._refusals = None if before is None else await self._admin.refusals()
         self._log_read = await self._end_of_log()
         self._published, self._refusal, self._accepted_at = files, None, None
+        self._settled_until = 0.0
         old = read_clusters(await self._read(CLUSTERS_FILE))
         both = {**old, **files.clusters}
         self._clusters_version = version_of(both)
@@ -144,16 +153,22 @@ class EnvoyGateway:
             await asyncio.sleep(_CLUSTERS_LOOK_SECONDS)
         return True
 
-    async def _settle(self, files: TableFiles) -> None:
-        """Remember what is in force as good, and in time drop the clusters that only the table before needed."""
+    async def _settle(self, files: TableFiles) -> bool:
+        """Remember what is in force as good, and in time drop the clusters that only the table before needed.
+
+        True when nothing is left to do.
+        """
         now = self._monotonic()
         if self._accepted_at is None:
             self._accepted_at = now
             self._good = files.contents
         wanted = version_of(files.clusters)
-        if self._clusters_version != wanted and now >= self._accepted_at + _OLD_CLUSTERS_SECONDS:
+        if self._clusters_version == wanted:
+            return True
+        if now >= self._accepted_at + _OLD_CLUSTERS_SECONDS:
             await self._deliver({CLUSTERS_FILE: clusters_file(files.clusters)})
             self._clusters_version = wanted
+        return False
 
     # -- refusals ---------------------------------------------------------------------------------------------
 
