@@ -1,6 +1,6 @@
 """Convert to model → ON, with the time of each phase: new model environment, then a known one.
 
-Run with ``make bench-convert``. It brings a platform of its own up, builds the model environment from a local
+Run with ``make bench``. It brings a platform of its own up, builds the model environment from a local
 wheel store with no network, and prints a Markdown table of medians. Goals: known environment within 5 s, new
 environment from a wheel store within 60 s.
 """
@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.journeys.training import SKLEARN
 from tests.platforms import Platform, a_platform
+from uv import find_uv_bin
 
 from taxiway.wire.models import ModelVersionDetailOut
 
@@ -32,11 +33,10 @@ def fill_wheel_store(platform: Platform, run_id: str, store: Path) -> None:
 
         checked = client.preflight(run_id, ConversionIn(model="known", logged_model=logged.model_id))
     listed = store / "requirements.txt"
-    scoring = ["httptools", "msgspec", "uvloop"]
+    scoring = ["httptools", "uvloop"]
     listed.write_text("\n".join([*checked.facts.requirements, *scoring]))
-    subprocess.run([sys.executable, "-m", "pip", "--version"], check=False, capture_output=True)
     subprocess.run(
-        ["uv", "tool", "run", "--from", "pip", "pip", "download", "-q", "-d", str(store), "-r", str(listed)],
+        [find_uv_bin(), "tool", "run", "--from", "pip", "pip", "download", "-q", "-d", str(store), "-r", str(listed)],
         check=True,
     )
 
