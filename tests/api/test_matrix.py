@@ -5,6 +5,7 @@ A thousand requests with a database behind them take a while: those that vary wh
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -203,12 +204,14 @@ async def test_variants_of_a_request_open_nothing(world: World, fresh: Path, who
             variants += [
                 (method_of(row), f"{path}/{tail}", 404),
                 (method_of(row), f"http://localhost:8080/{path}{tail}", 404),
-                (method_of(row), path.replace("/api/", "/API/").replace("/metrics", "/Metrics") + tail, 404),
-                (method_of(row), path.replace("/v1/", "/v1/%2e/").replace("/metrics", "/%2e/metrics") + tail, 404),
+                (method_of(row), re.sub("/(api|metrics|mlflow)", lambda found: found[0].upper(), path) + tail, 404),
+                (method_of(row), re.sub("/(v1/|metrics|mlflow)", r"/%2e/\1", path) + tail, 404),
             ]
         for method, variant, status in variants:
             if "val/auc" in variant and status == 404 and variant.endswith("auc/"):
                 continue  # a metric's name may end with a slash
+            if variant == "/mlflow/" and status == 404:
+                continue  # it has a row of its own
             answer = await send(world, row, headers, method=method, url=variant)
             expected = {status} if who == "admin" or status == 405 else {status, 401}
             if "/val/" in path.lower() and "etrics" in variant and status == 404:

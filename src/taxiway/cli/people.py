@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from taxiway.cli.output import AsJson, ExitCode, Yes, answered, confirm, connected, fail, print_json, say, show_table
-from taxiway.domain.people import Role
 
 user = typer.Typer(help="Users (administrators only).", no_args_is_help=True)
 project = typer.Typer(help="Projects and their members.", no_args_is_help=True)
@@ -155,10 +154,13 @@ def _change_user(name: str, **change: object) -> None:
 
 
 @user.command("set-role")
-def set_role(name: UserName, role: Annotated[Role, typer.Argument(help="data-scientist or administrator")]) -> None:
+def set_role(
+    name: UserName,
+    role: Annotated[Literal["data-scientist", "administrator"], typer.Argument(help="data-scientist or administrator")],
+) -> None:
     """Change a user's role; ends the user's sessions."""
-    _change_user(name, role=str(role))
-    say(f"{name} is {'an administrator' if role is Role.ADMINISTRATOR else 'a data scientist'} now.")
+    _change_user(name, role=role)
+    say(f"{name} is {'an administrator' if role == 'administrator' else 'a data scientist'} now.")
 
 
 @user.command("disable")
