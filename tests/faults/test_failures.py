@@ -137,6 +137,34 @@ def test_failed_with_its_reason(platform: Platform, name: str) -> None:
         client.delete(model, made.version)
 
 
+@pytest.mark.parametrize("damage", ["changed", "missing", "added"])
+def test_damaged_snapshot(platform: Platform, damage: str) -> None:
+    """A pod refuses to start from files that are not those that were copied, and names the one."""
+    run_id = log_model(platform, PyModel(predict=f"return ['{damage}'] * len(model_input)"))
+    model = f"snapshot-{damage}"
+    made = platform.convert(run_id, model)
+    assert made.status == "ON", made.message
+    with platform.client() as client:
+        client.switch_off(model, made.version)
+        assert client.wait(model, made.version, timeout_seconds=60).status == "OFF"
+    files = platform.data / "snapshots" / str(made.snapshot.digest) / "files"
+    victim = files / ("added.txt" if damage == "added" else "model_code.py")
+    files.chmod(0o700)
+    if damage == "missing":
+        victim.unlink()
+    else:
+        content = victim.read_bytes() if damage == "changed" else b"x"
+        victim.unlink(missing_ok=True)
+        victim.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    with platform.client() as client:
+        client.switch_on(model, made.version)
+        seen = client.wait(model, made.version, timeout_seconds=60)
+        assert (seen.status, seen.reason) == ("Failed", "ArtifactDigestMismatch"), seen.message
+        assert victim.name in seen.message
+        assert seen.hint
+        client.delete(model, made.version)
+
+
 def test_convert_while_tracking_is_down(platform: Platform) -> None:
     """A killed MLflow is said to be unavailable; nothing is half made, and it comes back by itself."""
     run_id = log_model(platform, PyModel())
