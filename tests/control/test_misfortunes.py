@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from taxiway.domain.errors import GatewayRejected, IsolationUnavailable, OutOfDisk, TaxiwayError, TrackingUnavailable
-from taxiway.domain.lifecycle import BUILD_DEADLINE, COPY_DEADLINE
+from taxiway.domain.lifecycle import BUILD_DEADLINE, COPY_DEADLINE, TRACKING_PATIENCE
 from taxiway.domain.pods import PodPhase
 from taxiway.domain.revisions import RevisionState
 from tests.builders import an_asking
@@ -329,6 +329,99 @@ async def test_files_that_were_lost_are_copied_again_when_it_is_switched_on(plan
     await plane.settle()
     assert await plane.status() == "ON"
     assert len(plane.world.store.contents) == 1
+    await plane.close()
+
+
+def lose(plane: ControlPlane, *what: str) -> None:
+    if "snapshot" in what:
+        plane.world.store.contents.clear()
+    if "environment" in what:
+        plane.world.builder.ready.clear()
+
+
+LOST = pytest.mark.parametrize("lost", [("snapshot",), ("environment",), ("snapshot", "environment")], ids="+".join)
+
+
+@LOST
+async def test_files_that_are_gone_are_made_again_when_its_pod_is_gone(
+    plane: ControlPlane, lost: tuple[str, ...]
+) -> None:
+    await plane.convert()
+    await plane.settle()
+    (revision,) = await plane.revisions()
+    lose(plane, *lost)
+    await plane.run(60)
+    assert (await plane.status(), plane.world.runtime.made) == ("ON", 1), "what serves is left alone"
+    plane = await killed(plane)
+    plane.world.runtime.lose_pods()
+    await plane.settle()
+    assert (await plane.status(), await plane.states()) == ("ON", ["Ready"])
+    assert plane.world.gateway.targets() == {PATH: [revision.id]}
+    assert (len(plane.world.store.contents), len(plane.world.builder.ready)) == (1, 1)
+    (told,) = [event for event in await plane.events() if event.reason == "FilesGone"]
+    assert (told.was, told.became) == ("Ready", "Preparing")
+    assert all(word in told.message for word in lost)
+    assert plane.errors == []
+    await plane.close()
+
+
+@LOST
+async def test_files_that_are_gone_are_made_again_when_its_pod_cannot_start(
+    plane: ControlPlane, lost: tuple[str, ...]
+) -> None:
+    await plane.convert()
+    await plane.settle()
+    (revision,) = await plane.revisions()
+    lose(plane, *lost)
+    plane.world.runtime.fates[revision.id] = PodFate.FAILS_FOR_GOOD
+    plane.world.runtime.lose_pods()
+    await plane.run(1.5, until=lambda: revision.id not in plane.world.runtime.running())
+    del plane.world.runtime.fates[revision.id]
+    await plane.settle()
+    assert (await plane.status(), await plane.states()) == ("ON", ["Ready"])
+
+
+async def test_files_that_are_gone_wait_for_mlflow_and_then_say_that_they_cannot_be_had(plane: ControlPlane) -> None:
+    await plane.convert()
+    await plane.settle()
+    for patience, is_back in ((60, True), (2 * TRACKING_PATIENCE.total_seconds(), False)):
+        plane.world.registry.is_down = True
+        lose(plane, "snapshot")
+        plane.world.runtime.lose_pods()
+        await plane.run(10)
+        assert await plane.status() == "Preparing"
+        await plane.run(patience)
+        plane.world.registry.is_down = not is_back
+        await plane.run(20)
+        assert await plane.status() == ("ON" if is_back else "Failed")
+    verdict = (await plane.deployment()).verdict
+    assert verdict.reason == "FilesGone"
+    assert "could not be made again" in verdict.message
+    assert "from a backup" in verdict.hint
+    plane.world.registry.is_down = False
+    await plane.on()
+    await plane.settle()
+    assert await plane.status() == "ON"
+
+
+async def test_a_revision_that_runs_does_not_mind_that_its_files_are_copied_anew_for_the_next(
+    plane: ControlPlane,
+) -> None:
+    await plane.convert()
+    await plane.settle()
+    (first,) = await plane.revisions()
+    lose(plane, "snapshot")
+    plane.world.store.fate = CopyFate.COPY_HANGS
+    await reconfigure(plane)
+    await plane.run(2)
+    plane = await killed(plane)
+    await plane.run(10)
+    assert plane.errors == []
+    assert plane.world.gateway.targets() == {PATH: [first.id]}
+    assert await plane.states() == ["Ready", "Preparing"]
+    plane.world.store.fate = CopyFate.WELL
+    await plane.settle()
+    assert await plane.states() == ["Retired", "Ready"]
     await plane.close()
 
 

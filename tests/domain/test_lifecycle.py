@@ -325,6 +325,7 @@ def pod_values(draw: st.DrawFn) -> Any:
         id=draw(st.sampled_from(["p1", "p2", "p3"])),
         restarts=draw(st.integers(0, 5)),
         started_at=draw(st.none() | times),
+        restart_at=draw(st.none() | times),
         failure=draw(failures),
         phases=REPORTS if phase is PodPhase.READY else REPORTS[: draw(st.integers(0, 3))],
     )
@@ -337,28 +338,24 @@ def views(draw: st.DrawFn) -> RevisionView:
     wanted = draw(st.sampled_from(RevisionWanted))
     if state is RevisionState.RETIRED:
         wanted = RevisionWanted.RETIRE
-    has_pods = state in (RevisionState.STARTING, RevisionState.READY, RevisionState.RETIRING, RevisionState.FAILED)
+    has_pods = state not in (RevisionState.QUEUED, RevisionState.PREPARING, RevisionState.RETIRED)
+    has_pods = has_pods or (state is RevisionState.PREPARING and draw(st.booleans()))
     revision = a_revision(
         state=state,
         wanted=wanted,
         generation=draw(st.integers(1, 3)),
         phases=() if state is RevisionState.QUEUED else some_phases(last, began_at=draw(times)),
-        failure=a_failure() if state is RevisionState.FAILED else None,
+        failure=a_failure()
+        if state is RevisionState.FAILED or (state is RevisionState.PREPARING and has_pods)
+        else None,
     )
-    is_served = state in (RevisionState.STARTING, RevisionState.READY)
-    snapshot = (
-        a_stored_snapshot()
-        if is_served
-        else draw(
-            st.sampled_from(
-                [a_stored_snapshot(), *(a_snapshot(state=s) for s in SnapshotState if s is not SnapshotState.READY)]
-            )
-        )
-    )
+    others = [a_snapshot(state=s) for s in SnapshotState if s is not SnapshotState.READY]
+    snapshot = draw(st.sampled_from([a_stored_snapshot(), *others]))
     return RevisionView(
         revision=revision,
         snapshot=snapshot,
         has_files=draw(st.booleans()),
+        has_environment=draw(st.booleans()),
         copy=draw(st.none() | st.sampled_from(CopyState).map(a_copy)),
         build=draw(st.none() | st.sampled_from(BuildState).map(a_build)),
         pods=tuple(draw(st.lists(pod_values(), max_size=2))) if has_pods else (),
@@ -382,6 +379,27 @@ ORDER = [
 ]
 
 
+def is_lost(view: RevisionView) -> bool:
+    """Whether something is not on disk without which no pod starts, and no scoring server runs without it."""
+    is_whole = view.has_files and view.has_environment and view.snapshot.state is SnapshotState.READY
+    return not is_whole and not any(
+        pod.phase in (PodPhase.STARTING, PodPhase.READY, PodPhase.UNREADY)
+        and pod.restart_at is None
+        and pod.started_at is not None
+        for pod in view.pods
+    )
+
+
+@given(views(), times)
+def test_what_serves_is_left_alone_and_what_is_lost_is_made_again(view: RevisionView, now: Any) -> None:
+    made = plan_revision(view, now=now)
+    serves = view.revision.wanted is RevisionWanted.SERVE
+    if view.revision.state in (RevisionState.STARTING, RevisionState.READY) and serves:
+        assert (made.revision.state is RevisionState.PREPARING) == is_lost(view)
+    if made.revision.state is RevisionState.PREPARING and view.revision.state is not RevisionState.QUEUED:
+        assert made.revision.failure is not None or view.revision.failure is None
+
+
 @given(views(), times)
 def test_plans_are_safe(view: RevisionView, now: Any) -> None:
     made = plan_revision(view, now=now)
@@ -392,8 +410,8 @@ def test_plans_are_safe(view: RevisionView, now: Any) -> None:
         assert after.state in (RevisionState.STARTING, RevisionState.READY)
         assert after.wanted is RevisionWanted.SERVE
         assert made.snapshot.state is SnapshotState.READY, "no pod without its files"
-    if after.state in (RevisionState.STARTING, RevisionState.READY):
         assert made.snapshot.digest is not None
+        assert before.state is not RevisionState.PREPARING or not view.pods, "the pods of before are gone"
     if before.state in (RevisionState.FAILED, RevisionState.RETIRED, RevisionState.RETIRING):
         assert not applied
         assert not any(isinstance(action, (BeginCopy, BeginBuild)) for action in made.actions)
@@ -406,6 +424,9 @@ def test_plans_are_safe(view: RevisionView, now: Any) -> None:
 def test_nothing_runs_backwards(view: RevisionView, now: Any) -> None:
     made = plan_revision(view, now=now)
     before, after = view.revision.state, made.revision.state
+    if after is RevisionState.PREPARING and before in (RevisionState.STARTING, RevisionState.READY):
+        assert is_lost(view), "only what is gone from disk, and runs nowhere, is made again"
+        return
     if RevisionState.FAILED not in (before, after):
         assert ORDER.index(after) >= ORDER.index(before)
     if before is RevisionState.FAILED:
@@ -454,7 +475,7 @@ def outcome(view: RevisionView, made: RevisionPlan) -> RevisionView:
     """What is seen when a plan was carried out and the world has not moved since."""
     pods, was_applied, copy, build = view.pods, view.was_applied, view.copy, view.build
     is_fresh = view.is_fresh
-    has_files = view.has_files
+    has_files, has_environment = view.has_files, view.has_environment
     for action in made.actions:
         match action:
             case Apply(scale=scale):
@@ -465,7 +486,7 @@ def outcome(view: RevisionView, made: RevisionPlan) -> RevisionView:
             case BeginCopy():
                 copy, has_files = a_copy(), True
             case BeginBuild():
-                build = a_build()
+                build, has_environment = a_build(), True
             case CancelCopy():
                 copy = None
             case CancelBuild():
@@ -473,7 +494,7 @@ def outcome(view: RevisionView, made: RevisionPlan) -> RevisionView:
     waited = view.waited if made.revision.state is view.revision.state else timedelta()
     return replace(
         view, revision=made.revision, snapshot=made.snapshot, pods=pods, was_applied=was_applied, copy=copy,
-        build=build, is_fresh=is_fresh, has_files=has_files, waited=waited,
+        build=build, is_fresh=is_fresh, has_files=has_files, has_environment=has_environment, waited=waited,
         trouble=None if was_applied else view.trouble,
     )  # fmt: skip
 

@@ -191,6 +191,7 @@ class FakeRuntime:
             created_at=pod.created_at,
             started_at=self._clock() - timedelta(seconds=age),
             restarts=restarts,
+            restart_at=self._clock() + timedelta(seconds=pause) if is_down else None,
             failure=EXITED if is_down or (restarts and age < READY_SECONDS) else None,
         )
         if observation.phase is PodPhase.FAILED:

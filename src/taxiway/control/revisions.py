@@ -32,6 +32,7 @@ from taxiway.domain.lifecycle import (
     RevisionView,
     plan_revision,
 )
+from taxiway.domain.lost_files import runs_nowhere
 from taxiway.domain.models import LoggedModelRef
 from taxiway.domain.revisions import Revision, RevisionState
 from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, SnapshotState
@@ -123,15 +124,21 @@ class RevisionController:
 
     async def _see(self, revision: Revision, snapshot: SnapshotCopy) -> RevisionView:
         is_preparing = revision.state in (RevisionState.QUEUED, RevisionState.PREPARING)
-        has_files = True
-        if is_preparing and snapshot.digest is not None:
+        is_serving = revision.state in (RevisionState.STARTING, RevisionState.READY)
+        # What runs needs no files any more; whether they are there matters to what is to start.
+        is_down = is_serving and runs_nowhere(self._observed.pods(revision.id))
+        has_files, build = True, None
+        if (is_preparing or is_down) and snapshot.digest is not None:
             has_files = snapshot.digest in await self._store.stored()
+        if is_preparing or is_down:
+            build = await self._build(revision)
         return RevisionView(
             revision=revision,
             snapshot=snapshot,
             has_files=has_files,
+            has_environment=not is_down or (build is not None and build.state is BuildState.READY),
             copy=await self._copy(revision) if is_preparing else None,
-            build=await self._build(revision) if is_preparing else None,
+            build=build,
             pods=self._observed.pods(revision.id),
             is_fresh=self._observed.has_looked_since(self._acted_at.get(revision.id, -math.inf)),
             was_applied=revision.id in self._applied,
@@ -259,7 +266,7 @@ class RevisionController:
             self._nudge("revision", after.id)
 
     def _event(self, before: Revision, after: Revision) -> Event:
-        failure = after.failure if after.state is RevisionState.FAILED else None
+        failure = after.failure if after.state in (RevisionState.PREPARING, RevisionState.FAILED) else None
         return Event(
             at=self._now(),
             actor=CONTROL,

@@ -6,7 +6,10 @@
 | Preparing         | copy or build not begun by this process         | Preparing | begin it                |
 | Preparing         | the snapshot's files are gone                   | Preparing | begin copy              |
 | Preparing         | copy or build failed, or over its deadline      | Failed    | cancel both             |
-| Preparing         | snapshot and environment ready                  | Starting  | apply                   |
+| Preparing         | anew, and MLflow is away, for less than 5 min   | Preparing | begin copy              |
+| Preparing         | pods seen                                       | Preparing | remove                  |
+| Preparing         | snapshot and environment ready, no pods seen    | Starting  | apply                   |
+| Starting, Ready   | nothing runs, and its files are gone from disk  | Preparing | remove                  |
 | Starting, Ready   | not yet told to the runtime, or no pod seen     | same      | apply                   |
 | Starting          | every pod ready                                 | Ready     |                         |
 | Starting          | the runtime refuses for good                    | Failed    | remove                  |
@@ -33,7 +36,9 @@ from datetime import datetime, timedelta
 from taxiway.domain.conditions import Condition, Failure, Phase, PhaseName, Truth
 from taxiway.domain.deployments import is_steady
 from taxiway.domain.environments import BuildProgress, BuildState
+from taxiway.domain.errors import TrackingUnavailable
 from taxiway.domain.ids import PodId
+from taxiway.domain.lost_files import not_made_again, runs_nowhere, what_is_lost
 from taxiway.domain.pods import PodObservation, PodPhase, ReportedPhase
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
 from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, SnapshotState
@@ -41,6 +46,9 @@ from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, Snap
 COPY_DEADLINE = timedelta(minutes=30)
 BUILD_DEADLINE = timedelta(minutes=16)
 """The builder gives up after 15 minutes by itself and says why; this is for a builder that hangs."""
+TRACKING_PATIENCE = timedelta(minutes=5)
+"""How long a revision that served waits for an MLflow that is away: after a reboot it is up later than the rest."""
+TRACKING_RETRY = timedelta(seconds=2)
 ROUTE_GRACE = timedelta(seconds=10)
 """How long a retiring revision waits for the gateway to let go of it."""
 DRAIN_GRACE = timedelta(seconds=30)
@@ -54,8 +62,9 @@ LOOK_AGAIN = timedelta(milliseconds=200)
 class RevisionView:
     """All that is seen of one revision at one moment.
 
-    ``snapshot`` is the remembered copy, ``has_files`` whether its files are on disk. ``copy`` and ``build`` are None
-    where this process began none. ``pods`` may be older than what was last done where ``is_fresh`` is no.
+    ``snapshot`` is the remembered copy, ``has_files`` whether its files are on disk, ``has_environment`` whether a
+    model environment is whose Python still runs; both matter only where nothing runs of it. ``copy`` and ``build``
+    are None where this process began none. ``pods`` may be older than what was last done where ``is_fresh`` is no.
     ``was_applied``: this process told the runtime to keep pods; ``trouble`` is why that could not be done.
     ``forgiven``: restarts of a pod that count no more, because it was well for a while after them.
     ``is_routed``: the accepted routing table sends requests to it. ``may_get_requests``: that table or one that
@@ -71,6 +80,7 @@ class RevisionView:
     is_routed: bool
     waited: timedelta
     has_files: bool = True
+    has_environment: bool = True
     is_fresh: bool = True
     may_get_requests: bool = False
     trouble: Failure | None = None
@@ -178,12 +188,16 @@ def _plan_preparing(view: RevisionView, now: datetime) -> RevisionPlan:
 
     if failure is not None:
         cancels: tuple[Action, ...] = (CancelCopy(), CancelBuild())
+        failure = failure if revision.failure is None else not_made_again(failure)
         return RevisionPlan(actions=cancels, revision=_failed(revision, failure, now), snapshot=snapshot)
-    if snapshot.state is SnapshotState.READY and is_built:
+    if any(pod.phase is not PodPhase.DRAINING for pod in view.pods):
+        actions.append(Remove(grace=DRAIN_GRACE))
+    elif snapshot.state is SnapshotState.READY and is_built and not view.pods and view.is_fresh:
         phases = (*revision.phases, Phase(name=PhaseName.POD, began_at=now))
-        revision = replace(revision, state=RevisionState.STARTING, phases=phases)
+        revision = replace(revision, state=RevisionState.STARTING, phases=phases, failure=None)
         actions.append(Apply(scale=view.scale))
-    return _plan(view, actions, revision, snapshot, now, wake_at=now + LOOK_AGAIN)
+    pause = TRACKING_RETRY if copy_action is not None and _waits_for_tracking(view) else LOOK_AGAIN
+    return _plan(view, actions, revision, snapshot, now, wake_at=now + pause)
 
 
 def _advance_copy(view: RevisionView, now: datetime) -> tuple[SnapshotCopy, BeginCopy | None, Failure | None]:
@@ -199,7 +213,8 @@ def _advance_copy(view: RevisionView, now: datetime) -> tuple[SnapshotCopy, Begi
         )
         return replace(snapshot, state=SnapshotState.FAILED, failure=failure), None, failure
     failed_before = _phase(view.revision.phases, PhaseName.SNAPSHOT) is None
-    if copy is None or is_lost or (copy.state is CopyState.FAILED and failed_before):
+    may_try_again = failed_before or _waits_for_tracking(view)
+    if copy is None or is_lost or (copy.state is CopyState.FAILED and may_try_again):
         began = replace(snapshot, state=SnapshotState.COPYING, digest=None, began_at=now, failure=None, bytes_done=0)
         return began, BeginCopy(), None
     snapshot = replace(snapshot, bytes_done=copy.bytes_done, bytes_total=copy.bytes_total)
@@ -211,6 +226,13 @@ def _advance_copy(view: RevisionView, now: datetime) -> tuple[SnapshotCopy, Begi
             return replace(snapshot, state=SnapshotState.FAILED, failure=failure), None, failure
         case CopyState.RUNNING:
             return replace(snapshot, state=SnapshotState.COPYING), None, None
+
+
+def _waits_for_tracking(view: RevisionView) -> bool:
+    """Tell whether a revision that served could not be copied anew because MLflow is away, and not for too long."""
+    failure = view.copy.failure if view.copy is not None else None
+    is_away = failure is not None and failure.reason == TrackingUnavailable.reason
+    return is_away and view.revision.failure is not None and view.waited < TRACKING_PATIENCE
 
 
 def _copy_phase(phases: tuple[Phase, ...], snapshot: SnapshotCopy, now: datetime) -> tuple[Phase, ...]:
@@ -241,7 +263,14 @@ def _build_phase(phases: tuple[Phase, ...], build: BuildProgress | None, now: da
 def _plan_serving(view: RevisionView, now: datetime) -> RevisionPlan:
     revision, pods = view.revision, list(view.pods)
     actions: list[Action] = []
-    if not view.was_applied or not pods:
+    has_snapshot = view.has_files and view.snapshot.digest is not None
+    lost = what_is_lost(has_snapshot=has_snapshot, has_environment=view.has_environment)
+    if lost is not None and runs_nowhere(pods):
+        queued = tuple(phase for phase in revision.phases if phase.name is PhaseName.QUEUED)
+        revision = replace(revision, state=RevisionState.PREPARING, failure=lost, phases=queued)
+        return _plan(view, [Remove(grace=DRAIN_GRACE)], revision, view.snapshot, now, wake_at=now + LOOK_AGAIN)
+    # Another revision of the same model version may just be having the files copied anew; whoever runs, runs on.
+    if (not view.was_applied or not pods) and view.snapshot.digest is not None:
         actions.append(Apply(scale=view.scale))
     revision = replace(revision, phases=_pod_phases(revision.phases, pods, view.is_routed, now))
     failure = _fatal(view, now)

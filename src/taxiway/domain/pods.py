@@ -56,8 +56,9 @@ class PodObservation:
     """One pod as it is seen now.
 
     ``address`` is what the gateway connects to (``unix:/path`` or ``host:port``). ``failure`` is the newest
-    reason why the scoring server is not running or not ready; None while all is well. ``restarts`` counts since
-    the pod was made. Memory in bytes, CPU in seconds used.
+    reason why the scoring server is not running or not ready; None while all is well. ``started_at`` is None where
+    none runs that is known, ``restart_at`` when one that ended is started again. ``restarts`` counts since the pod was
+    made. Memory in bytes, CPU in seconds used.
     """
 
     id: PodId

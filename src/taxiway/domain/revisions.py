@@ -97,7 +97,7 @@ class Revision:
     phases: tuple[Phase, ...] = ()
     conditions: tuple[Condition, ...] = ()
     failure: Failure | None = None
-    """Why it failed; while it lives, why the runtime could not be told to run it."""
+    """Why it failed; while it lives, why the runtime could not be told to run it, or why it is prepared anew."""
 
     def spec(self, snapshot: SnapshotId) -> RevisionSpec:
         """Return what a runtime must know, once the snapshot is there."""

@@ -260,11 +260,11 @@ def observe_pod(pod: PodSeen) -> PodObservation:
         return PodObservation(
             id=pod.id, revision=pod.revision, phase=PodPhase.PENDING, address=address, created_at=pod.created_at
         )
-    phase, failure = _PHASES[status.phase], _failure(status.trouble)
+    phase, failure, started_at = _PHASES[status.phase], _failure(status.trouble), status.child_started_at
     if status.phase is ChildPhase.DRAINING and not status.is_alive:
         phase = PodPhase.STOPPED
     elif pod.lost_its_stub:
-        phase, failure = PodPhase.UNREADY, failure or _STUB_GONE
+        phase, failure, started_at = PodPhase.UNREADY, failure or _STUB_GONE, None
     kept_by = status.enforcement
     return PodObservation(
         id=pod.id,
@@ -272,7 +272,7 @@ def observe_pod(pod: PodSeen) -> PodObservation:
         phase=phase,
         address=address,
         created_at=pod.created_at,
-        started_at=status.child_started_at,
+        started_at=started_at,
         phases=tuple(
             ReportedPhase(name=report.phase, seconds=report.seconds, detail=report.detail) for report in status.reports
         ),
