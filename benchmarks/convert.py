@@ -72,7 +72,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         store = Path(directory)
         with a_platform(
-            TAXIWAY_ENVIRONMENTS__WHEEL_STORE=str(store), TAXIWAY_ENVIRONMENTS__IS_OFFLINE="true"
+            TAXIWAY_ENVIRONMENTS__WHEEL_STORE=str(store),
+            TAXIWAY_ENVIRONMENTS__IS_OFFLINE="true",
+            TAXIWAY_ENVIRONMENTS__CACHE_DIR="",
         ) as platform:
             run_id = platform.python(SKLEARN).splitlines()[-1]
             fill_wheel_store(platform, run_id, store)

@@ -21,6 +21,8 @@ from taxiway.wire.models import ConversionIn, ModelVersionDetailOut
 
 PASSWORD = "correct horse battery staple"
 START_SECONDS = 120
+SHARED_CACHE = Path(tempfile.gettempdir()) / f"taxiway-tests-cache-{os.getuid()}"
+"""Packages that one test's platform downloaded and compiled are there for the next."""
 
 
 def free_ports() -> int:
@@ -59,6 +61,7 @@ class Platform:
             "TAXIWAY_URL": self.url,
             "TAXIWAY_TOKEN": self.token,
             "TAXIWAY_PROJECT": self.project,
+            "TAXIWAY_ENVIRONMENTS__CACHE_DIR": str(SHARED_CACHE),
             **self.settings,
         }
 

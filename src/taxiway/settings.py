@@ -75,6 +75,11 @@ class EnvironmentSettings(Section):
 
     index_url: str = Field("", description="Package index instead of the host's own uv configuration.")
     wheel_store: str = Field("", description="Directory of wheels that is looked at first.")
+    cache_dir: str = Field(
+        "",
+        description="Downloaded and compiled packages, linked into environments; '': in the data directory. Several "
+        "Taxiways of one user may share one, best on the file system of the data directory.",
+    )
     is_offline: bool = Field(False, description="Use the wheel store and the cache only, never the network.")
     allow_source_builds: bool = Field(
         False, description="Build packages that have no wheel; that runs their code outside a pod."

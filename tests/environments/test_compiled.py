@@ -43,17 +43,17 @@ def test_what_is_no_python_is_said_so(tmp_path: Path) -> None:
 def test_new_files_come_in_and_unused_ones_go(tmp_path: Path) -> None:
     target, listed = tmp_path / "x.pyc", tmp_path / "list"
     target.write_text("compiled")
-    kept = compiled.store_of(tmp_path) / "cpython-311" / "ab" / "x.pyc"
+    kept = tmp_path / "store" / "cpython-311" / "ab" / "x.pyc"
     listed.write_text(f"{target}\n{kept}\n")
     compiled.publish(listed)
     compiled.publish(listed)  # by another build
     assert kept.stat().st_ino == target.stat().st_ino
-    assert compiled.prune(tmp_path) == 0
+    assert compiled.prune(tmp_path / "store") == 0
     target.unlink()
-    assert compiled.prune(tmp_path) == 1
+    assert compiled.prune(tmp_path / "store") == 1
     assert not kept.exists()
 
 
 def test_a_build_without_anything_new_publishes_nothing(tmp_path: Path) -> None:
     compiled.publish(tmp_path / "missing")
-    assert compiled.prune(tmp_path) == 0
+    assert compiled.prune(tmp_path / "store") == 0

@@ -40,7 +40,7 @@ def small_disk() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def platform(small_disk: Path) -> Iterator[Platform]:
     """A platform whose data directory is on the small disk."""
-    with a_platform(home=small_disk) as running:
+    with a_platform(home=small_disk, TAXIWAY_ENVIRONMENTS__CACHE_DIR="") as running:
         yield running
 
 

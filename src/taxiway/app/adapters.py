@@ -77,7 +77,7 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
     wanted = settings.environments
     builder = UvEnvironmentBuilder(
         places.data / "environments",
-        cache=places.data / "cache" / "uv",
+        cache=Path(wanted.cache_dir).expanduser().absolute() if wanted.cache_dir else places.data / "cache",
         open_log=lambda environment: open_build_log(log_places.builds, environment),
         index_url=wanted.index_url,
         wheel_store=Path(wanted.wheel_store).expanduser().absolute() if wanted.wheel_store else None,

@@ -35,6 +35,7 @@ class Workshop:
 
     home: Path
     cache: Path
+    compiled: Path
     sources: uv.Sources
     host: Mapping[str, str]
     reserve_bytes: int
@@ -140,11 +141,10 @@ class Build:
     async def _compile(self, interpreter: Path) -> None:
         self._enter(BuildState.COMPILING, f"{self._total} packages, compiling")
         began = time.monotonic()
-        store = compiled.store_of(self._shop.home)
         # Not uv's --compile-bytecode: see compiling.py for whose Python may do it, and what -S keeps away.
         command = [
-            str(interpreter), "-I", "-S", "-W", "ignore", str(compiled.PROGRAM), str(store), str(self._packages()),
-            str(self._listed),
+            str(interpreter), "-I", "-S", "-W", "ignore", str(compiled.PROGRAM), str(self._shop.compiled),
+            str(self._packages()), str(self._listed),
         ]  # fmt: skip
         if await self._watch(command) != 0:
             # Some packages ship files for other Pythons; they are read as they are, as pip leaves them too.

@@ -93,7 +93,7 @@ class UvEnvironmentBuilder:
         find_uv: Callable[[], str] = find_uv_bin,
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
-        """Take ``cache`` on the file system of ``home``, or files are copied and not linked.
+        """Take ``cache`` on the file system of ``home``, or files are copied and not linked. Builders may share it.
 
         ``index_url`` '' means the host's own uv configuration; ``host`` is the environment that certificates and
         proxies are taken from, by default this process's own.
@@ -105,7 +105,8 @@ class UvEnvironmentBuilder:
         self._index = uv.mask(index_url)
         self._shop = Workshop(
             home=home,
-            cache=cache,
+            cache=cache / "uv",
+            compiled=cache / "compiled",
             sources=uv.Sources(
                 index_url=index_url,
                 wheel_store=wheel_store,
@@ -209,7 +210,7 @@ class UvEnvironmentBuilder:
         await self.cancel(environment)
         self._begun.pop(environment, None)
         await asyncio.to_thread(sealing.drop, self._home, environment)
-        await asyncio.to_thread(compiled.prune, self._home)
+        await asyncio.to_thread(compiled.prune, self._shop.compiled)
 
     async def stored(self) -> Sequence[EnvironmentId]:
         """List the environments on disk, wanted or not."""

@@ -9,11 +9,6 @@ from pathlib import Path
 PROGRAM = Path(__file__).with_name("compiling.py")
 
 
-def store_of(home: Path) -> Path:
-    """Return the store of a home; within it, since hard links need one file system."""
-    return home / ".compiled"
-
-
 def publish(listed: Path) -> None:
     """Put what was newly compiled into the store; the list names each file and its place there, in turn.
 
@@ -31,10 +26,10 @@ def publish(listed: Path) -> None:
             place.hardlink_to(target)
 
 
-def prune(home: Path) -> int:
+def prune(store: Path) -> int:
     """Delete what no environment links any more; return how many files went."""
     count = 0
-    for parent, _, files in os.walk(store_of(home)):
+    for parent, _, files in os.walk(store):
         for path in (Path(parent, name) for name in files):
             with suppress(OSError):
                 if path.stat().st_nlink == 1:

@@ -5,7 +5,6 @@
 | ``<environment id>``    | a whole environment, read-only; ``sealed.json`` was written last        |
 | ``.building-…``         | one that is being built, or a list about it; after a crash, rubbish     |
 | ``.dropped-…``          | one that is being deleted; after a crash, rubbish                       |
-| ``.compiled``           | the store of ``compiled.py``                                            |
 
 All lie in one directory: a read-only directory can be renamed there, not moved elsewhere.
 """

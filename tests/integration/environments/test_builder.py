@@ -81,7 +81,7 @@ async def test_an_environment_from_wheels_without_a_network(shop: Shop) -> None:
                       BuildState.READY]  # fmt: skip
 
     place = builder.locate(request.id)
-    assert shop.names() == [".compiled", request.id]
+    assert shop.names() == [request.id]
     assert run_in(place, "import alpha, sys; alpha.main(); print(sys.prefix)") == f"beta\n{place}"
     # The script was made before the directory was moved.
     assert run_program(place / "bin" / "alpha") == "beta"
@@ -117,7 +117,7 @@ async def test_what_is_built_is_known_to_the_next_builder(shop: Shop) -> None:
     await later.drop(request.id)
     await later.drop(request.id)
     assert await later.observe(request.id) is None
-    assert shop.names() == [".compiled"]
+    assert shop.names() == []
 
 
 async def test_what_was_compiled_once_is_shared(shop: Shop) -> None:
@@ -140,7 +140,7 @@ async def test_what_was_compiled_once_is_shared(shop: Shop) -> None:
     assert "Some files could not be compiled" in str(shop.logs[second])
     await builder.drop(first)
     await builder.drop(second)
-    assert not [path for path in (shop.home / ".compiled").rglob("*") if path.is_file()], "kept for nobody"
+    assert not [path for path in (shop.cache / "compiled").rglob("*") if path.is_file()], "kept for nobody"
 
 
 def compiled_in(place: Path) -> dict[str, int]:
