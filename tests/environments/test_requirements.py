@@ -6,7 +6,7 @@ import pytest
 
 from taxiway.domain.errors import UnsupportedRequirements
 from taxiway.environments import requirements
-from taxiway.environments.requirements import Attempt, attempts, bounded_for_numpy, check_requirements, read_lock
+from taxiway.environments.requirements import Attempt, attempts, check_requirements, completed, read_lock
 from tests.environments.builders import a_request
 
 
@@ -87,7 +87,7 @@ def test_a_lock_is_read() -> None:
 
 def test_numpy_is_old_beside_packages_that_were_compiled_for_it() -> None:
     attempt = Attempt(lines=("pandas==1.5.3",))
-    bounded = bounded_for_numpy(a_request("pandas==1.5.3"), attempt, LOCK)
+    bounded = completed(a_request("pandas==1.5.3"), attempt, LOCK)
     assert bounded is not None
     assert bounded.lines == ("pandas==1.5.3", "numpy<2")
     assert "pandas 1.5.3" in bounded.note
@@ -103,7 +103,22 @@ def test_numpy_is_old_beside_packages_that_were_compiled_for_it() -> None:
     ],
 )
 def test_numpy_is_left_alone_elsewhere(asked: str, lock: str) -> None:
-    assert bounded_for_numpy(a_request(asked), Attempt(lines=()), lock) is None
+    assert completed(a_request(asked), Attempt(lines=()), lock) is None
+
+
+@pytest.mark.parametrize(
+    ("lock", "lines"),
+    [
+        ("mlflow==2.9.2\nmlflow-skinny==2.9.2\n", ("x", "setuptools<81")),
+        ("mlflow==2.9.2\nsetuptools==69.0\n", None),
+        ("mlflow-skinny==2.16.0\n", None),
+        ("mlflow-skinny==3.17.2\n", None),
+        ("mlflow-skinny==2.9.2\npandas==1.5.3\nnumpy==2.1.0\n", ("x", "numpy<2", "setuptools<81")),
+    ],
+)
+def test_an_mlflow_that_imports_setuptools_gets_it(lock: str, lines: tuple[str, ...] | None) -> None:
+    more = completed(a_request("x"), Attempt(lines=("x",)), lock)
+    assert (None if more is None else more.lines) == lines
 
 
 def test_the_scoring_server_says_what_it_needs() -> None:

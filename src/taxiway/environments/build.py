@@ -110,12 +110,12 @@ class Build:
             raise BuildFailed(failures.classify(self._lines))
         path = self._building / sealing.LOCK
         lock = path.read_text("utf-8")
-        bounded = requirements.bounded_for_numpy(self._request, attempt, lock)
-        if bounded is None:
+        more = requirements.completed(self._request, attempt, lock)
+        if more is None:
             return lock
-        if await self._try_to_resolve(uv_program, bounded):
+        if await self._try_to_resolve(uv_program, more):
             return path.read_text("utf-8")
-        path.write_text(lock, "utf-8")  # what was asked for cannot be had with NumPy 1: as it was resolved, then
+        path.write_text(lock, "utf-8")  # it cannot be had with more: as it was resolved, then
         return lock
 
     async def _try_to_resolve(self, uv_program: str, attempt: Attempt) -> bool:

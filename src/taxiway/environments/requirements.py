@@ -29,6 +29,9 @@ MLFLOW_NEEDS = ("pandas", "numpy")
 MLFLOW_FALLBACK = "mlflow-skinny>=2"
 BUILT_FOR_NUMPY_1 = {"pandas": "2.2.2", "scikit-learn": "1.4.2", "scipy": "1.13", "pyarrow": "16"}
 """Releases before these were compiled for NumPy 1 and mostly do not say so; NumPy 2 breaks them at import."""
+NEEDS_NO_SETUPTOOLS = Version("2.16")
+SETUPTOOLS = "setuptools<81"
+"""Later ones have no ``pkg_resources``. Environments that MLflow made itself always held some setuptools."""
 _PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
 _PYTHON = re.compile(r"(\d+)\.(\d+)(?:\.|\Z)")
 
@@ -118,22 +121,23 @@ def attempts(request: EnvironmentRequest) -> tuple[Attempt, ...]:
     )
 
 
-def bounded_for_numpy(request: EnvironmentRequest, attempt: Attempt, lock: str) -> Attempt | None:
-    """Return the attempt with NumPy 1 where the lock pairs NumPy 2 with a package that was compiled for NumPy 1.
+def completed(request: EnvironmentRequest, attempt: Attempt, lock: str) -> Attempt | None:
+    """Return the attempt with what old releases need and do not ask for; None where nothing is amiss.
 
-    None where all is well, and where the model itself names NumPy: then it gets what it asks for.
+    NumPy 1, where the lock pairs NumPy 2 with a package that was compiled for NumPy 1; setuptools, where it has an
+    MLflow that imports it. What the model itself names it gets as it asks.
     """
-    pinned = read_lock(lock)
-    numpy = pinned.get("numpy")
-    if numpy is None or numpy.major < 2 or "numpy" in _named(request.requirements, request.python):
-        return None
+    pinned, named = read_lock(lock), _named(request.requirements, request.python)
+    lines, notes = list[str](), list[str]()
     old = [name for name, first in BUILT_FOR_NUMPY_1.items() if name in pinned and pinned[name] < Version(first)]
-    if not old:
-        return None
-    return Attempt(
-        lines=(*attempt.lines, "numpy<2"),
-        note=f"{old[0]} {pinned[old[0]]} was compiled for NumPy 1; NumPy 2 is left out.",
-    )
+    if old and "numpy" not in named and pinned.get("numpy", Version("0")).major >= 2:
+        lines.append("numpy<2")
+        notes.append(f"{old[0]} {pinned[old[0]]} was compiled for NumPy 1; NumPy 2 is left out.")
+    mlflow = pinned.get("mlflow-skinny") or pinned.get("mlflow")
+    if mlflow is not None and mlflow < NEEDS_NO_SETUPTOOLS and "setuptools" not in pinned:
+        lines.append(SETUPTOOLS)
+        notes.append(f"MLflow {mlflow} imports pkg_resources; setuptools, which brings it, is added.")
+    return Attempt(lines=(*attempt.lines, *lines), note=" ".join(notes)) if lines else None
 
 
 def read_lock(lock: str) -> Mapping[str, Version]:
