@@ -148,6 +148,10 @@ FAILURES = {
         "It hangs or is overloaded; see its last lines in the container log.",
     ),
     "Restarted": ("It was told to start anew.", "Nothing."),
+    "FilesGone": (
+        "Its snapshot or model environment was deleted from disk after it had served, and cannot be made again.",
+        "The message says why; mend that, or restore `snapshots/` and `environments/` from a backup, and switch it ON.",
+    ),
     "StartDeadlineExceeded": (
         "No pod was ready in time; the message names the last phase.",
         "See the container log, or give it longer: `--start-deadline`.",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from taxiway.domain.conditions import PhaseName
 from taxiway.domain.environments import BuildState
@@ -17,12 +18,13 @@ from taxiway.domain.lifecycle import (
     BeginCopy,
     Remove,
     RevisionView,
+    plan_revision,
 )
 from taxiway.domain.pods import PodPhase
-from taxiway.domain.revisions import RevisionState
+from taxiway.domain.revisions import RevisionState, RevisionWanted
 from taxiway.domain.snapshots import CopyState, SnapshotState
 from tests.builders import a_build, a_copy, a_failure, a_pod, a_snapshot, a_stored_snapshot
-from tests.domain.test_lifecycle import LATER, plan, preparing, ready, starting
+from tests.domain.test_lifecycle import LATER, is_lost, plan, preparing, ready, starting, times, views
 
 WAITING = {"restart_at": LATER, "failure": a_failure()}
 GONE = (
@@ -94,3 +96,13 @@ def test_what_is_prepared_anew_waits_for_mlflow_but_not_for_ever() -> None:
     assert "from a backup" in made.revision.failure.hint
     full = anew(copy=a_copy(CopyState.FAILED, failure=a_failure(reason="OutOfDisk")))
     assert plan(full).revision.state is RevisionState.FAILED
+
+
+@given(views(), times)
+def test_what_serves_is_left_alone_and_what_is_lost_is_made_again(view: RevisionView, now: Any) -> None:
+    made = plan_revision(view, now=now)
+    serves = view.revision.wanted is RevisionWanted.SERVE
+    if view.revision.state in (RevisionState.STARTING, RevisionState.READY) and serves:
+        assert (made.revision.state is RevisionState.PREPARING) == is_lost(view)
+    if made.revision.state is RevisionState.PREPARING and view.revision.state is not RevisionState.QUEUED:
+        assert made.revision.failure is not None or view.revision.failure is None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from taxiway.control.observed import Observed
 from taxiway.domain.deployments import Deployment, DeploymentWanted, is_steady, judge
-from taxiway.domain.events import CONTROL, Event, SubjectKind
+from taxiway.domain.events import CONTROL, Event, SubjectKind, Topic
 from taxiway.domain.ids import DeploymentId, RevisionId
 from taxiway.domain.logs import LogKind, LogName
 from taxiway.domain.models import ModelVersion
@@ -123,6 +123,7 @@ class DeploymentController:
             project=after.project,
             subject_kind=SubjectKind.DEPLOYMENT,
             subject=after.id,
+            topic=Topic.STATUS,
             was=str(before.verdict.status),
             became=str(after.verdict.status),
             reason=after.verdict.reason,
@@ -162,6 +163,7 @@ class DeploymentController:
                     project=deployment.project,
                     subject_kind=SubjectKind.DEPLOYMENT,
                     subject=deployment.id,
+                    topic=Topic.STATUS,
                     was=str(deployment.verdict.status),
                     became="Deleted",
                     reason="Deleted",

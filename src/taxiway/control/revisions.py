@@ -17,7 +17,7 @@ from taxiway.domain.conditions import Failure
 from taxiway.domain.deployments import is_steady
 from taxiway.domain.environments import BuildProgress, BuildState
 from taxiway.domain.errors import IsolationUnavailable, LeaseLost, TaxiwayError
-from taxiway.domain.events import CONTROL, Event, SubjectKind
+from taxiway.domain.events import CONTROL, Event, SubjectKind, Topic
 from taxiway.domain.ids import PodId, RevisionId
 from taxiway.domain.lifecycle import (
     DRAIN_GRACE,
@@ -273,6 +273,7 @@ class RevisionController:
             project=after.project,
             subject_kind=SubjectKind.DEPLOYMENT,
             subject=after.deployment,
+            topic=Topic.REVISION,
             was=str(before.state),
             became=str(after.state),
             reason=failure.reason if failure else f"Revision{after.state}",

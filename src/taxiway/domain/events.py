@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -40,9 +39,6 @@ class Topic(StrEnum):
     """The state of one of a deployment's revisions."""
 
 
-_OF_A_REVISION = re.compile(r"Revision \d+: ")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One change: when, by whom, to what, from what to what, and why in one sentence.
@@ -59,11 +55,5 @@ class Event:
     message: str
     was: str = ""
     became: str = ""
+    topic: Topic = Topic.REQUEST
     sequence: int = 0
-
-    @property
-    def topic(self) -> Topic:
-        """Tell what the event speaks of, by who caused it and how its message begins."""
-        if self.actor != CONTROL:
-            return Topic.REQUEST
-        return Topic.REVISION if _OF_A_REVISION.match(self.message) else Topic.STATUS

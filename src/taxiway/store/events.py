@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select
 
-from taxiway.domain.events import Event, SubjectKind
+from taxiway.domain.events import Event, SubjectKind, Topic
 from taxiway.domain.ids import ProjectName
 from taxiway.store import schema
 from taxiway.store.database import Transaction
@@ -24,6 +24,7 @@ def _event(row: Row[Any]) -> Event:
         project=ProjectName(row.project),
         subject_kind=SubjectKind(row.subject_kind),
         subject=row.subject,
+        topic=Topic(row.topic),
         was=row.was,
         became=row.became,
         reason=row.reason,
@@ -40,6 +41,7 @@ async def append(tx: Transaction, event: Event) -> None:
             project=event.project,
             subject_kind=event.subject_kind.value,
             subject=event.subject,
+            topic=event.topic.value,
             was=event.was,
             became=event.became,
             reason=event.reason,

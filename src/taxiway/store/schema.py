@@ -242,6 +242,7 @@ events = Table(
     Column("project", String(40), nullable=False),
     Column("subject_kind", String(20), nullable=False),
     Column("subject", String(80), nullable=False),
+    Column("topic", String(20), nullable=False),
     Column("was", String(40), nullable=False, default=""),
     Column("became", String(40), nullable=False, default=""),
     Column("reason", String(60), nullable=False),
