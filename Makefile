@@ -15,6 +15,9 @@ READY := .make/ready
 PYTEST := $(BIN)/python -m pytest
 SOURCES := src scoring tests examples docs benchmarks
 SLOW := integration or journey or fault
+LONG := tests/faults/ tests/docs/ tests/journeys/ tests/integration/
+# Where all are slow; to import them takes longer than many a test.
+SLOW_ONLY := tests/integration tests/journeys tests/faults
 
 # The environment has the interpreter of this host, and starts fast: compiled once instead of at every start.
 export UV_PYTHON := $(PYTHON)
@@ -23,7 +26,7 @@ export UV_COMPILE_BYTECODE := 1
 export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test unit slow lint types format timed docs bench fault fault-long build clean system system-demo
+.PHONY: help setup demo test unit unit-long slow lint types format timed docs bench fault fault-long build clean system system-demo
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,12 +39,15 @@ demo: $(READY) system-demo  ## Start Taxiway, train three models, convert and ca
 test: $(READY) system lint unit slow timed  ## Check and test everything (installs Debian packages where it may)
 
 unit: $(READY)  ## Run the fast tests: no sockets, no engines
-	@$(PYTEST) -n 2 -q -m "not ($(SLOW))"
+	@$(PYTEST) -n 2 -q -m "not ($(SLOW))" $(SLOW_ONLY:%=--ignore=%)
+
+unit-long: $(READY)  ## The same, trying every rule with thousands of new examples
+	@$(PYTEST) -n 2 -q --timeout 3600 --hypothesis-profile long -m "not ($(SLOW))" $(SLOW_ONLY:%=--ignore=%)
 
 # The longest first, so that both workers end at about the same time.
 slow: $(READY)
 	@$(PYTEST) -n 2 --dist loadfile -p no:randomly -q --durations=15 -m "($(SLOW)) and not timed" \
-	  tests/faults tests/docs tests/journeys tests/integration tests
+	  $(LONG) $(filter-out $(LONG) tests/__pycache__/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 
 # Those that measure how long something takes; nothing else runs beside them.
 timed: $(READY)
