@@ -1,9 +1,11 @@
-"""What holds for every test: code of the control plane unpickles nothing, whatever the test does with it."""
+"""What holds for every test: nothing of the control plane unpickles, and how many examples a rule is tried with."""
 
 from __future__ import annotations
 
 import sys
 from types import FrameType
+
+from hypothesis import HealthCheck, settings
 
 
 def _refuse_unpickling(event: str, _arguments: tuple[object, ...]) -> None:
@@ -18,3 +20,15 @@ def _refuse_unpickling(event: str, _arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_refuse_unpickling)
+
+# The same few examples in every run, so that a run fails for what was changed. `make unit-long` looks for new ones.
+settings.register_profile(
+    "short",
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("long", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("short")

@@ -12,6 +12,7 @@ import pytest
 from taxiway.store.database import Database, open_database
 from taxiway.store.migrate import migrate
 from tests.postgresql import PostgreSQL, postgresql
+from tests.sqlite import open_quickly
 
 __all__ = ["database", "database_url", "migrated_file", "migrated_name", "postgresql", "sqlite_database"]
 
@@ -50,8 +51,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = open_database(database_url)
+async def database(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    """SQLite does without threads where the test is not marked ``concurrent``."""
+    file = database_url.removeprefix("sqlite:///")
+    needs_threads = file == database_url or request.node.get_closest_marker("concurrent")
+    opened = open_database(database_url) if needs_threads else open_quickly(Path(file))
     yield opened
     await opened.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taxiway.domain.errors import GatewayRejected, InvalidInput
@@ -39,7 +39,9 @@ ROUTES = st.builds(
 )
 TABLES = st.builds(
     RoutingTable,
-    routes=st.lists(ROUTES, max_size=5, unique_by=lambda route: route.prefix).map(tuple),
+    routes=st.lists(ROUTES, max_size=5, unique_by=(lambda route: route.prefix, lambda route: route.deployment)).map(
+        tuple
+    ),
     revoked=st.frozensets(NAMES.map(AccessTokenId), max_size=3),
 )
 
@@ -57,14 +59,12 @@ def targets(route: Mapping[str, object]) -> set[str]:
     return {cluster["name"] for cluster in weighted} or ({action["cluster"]} if "cluster" in action else set())
 
 
-@settings(max_examples=25, deadline=None)
 @given(TABLES)
 def test_the_order_of_routes_does_not_matter(table: RoutingTable) -> None:
     turned = RoutingTable(routes=tuple(reversed(table.routes)), revoked=table.revoked)
     assert files_of(turned).contents == files_of(table).contents
 
 
-@settings(max_examples=25, deadline=None)
 @given(TABLES)
 def test_every_route_has_its_clusters_and_none_is_idle(table: RoutingTable) -> None:
     files = files_of(table)
@@ -72,7 +72,6 @@ def test_every_route_has_its_clusters_and_none_is_idle(table: RoutingTable) -> N
     assert used == set(files.clusters)
 
 
-@settings(max_examples=25, deadline=None)
 @given(TABLES)
 def test_each_endpoint_has_one_route_and_only_open_ones_lack_demands(table: RoutingTable) -> None:
     found = {
@@ -86,7 +85,6 @@ def test_each_endpoint_has_one_route_and_only_open_ones_lack_demands(table: Rout
         assert ("direct_response" in found[route.prefix]) == (not any(backend.addresses for backend in route.backends))
 
 
-@settings(max_examples=25, deadline=None)
 @given(TABLES)
 def test_versions_are_the_tables_and_files_can_be_read_back(table: RoutingTable) -> None:
     files = files_of(table)

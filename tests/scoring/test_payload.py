@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taxiway_scoring.contract import Contract
@@ -354,13 +354,11 @@ CONTRACTS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
 @given(document=documents | values, contract=st.sampled_from(CONTRACTS))
 def test_any_document_is_read_or_refused_and_never_echoed(document: object, contract: Contract) -> None:
     _read_or_refuse(contract, json.dumps(document).encode(), "application/json")
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     body=st.binary(max_size=60) | st.text(alphabet='nxsb,"\r\n \t1.e-\ufeff' + MARK[:2], max_size=60).map(str.encode),
     kind=st.sampled_from(["text/csv", "application/json", "application/json; format=pandas-split"]),

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
@@ -84,7 +84,6 @@ def test_different_bits_make_different_texts(one: int, other: int) -> None:
     assert (make_text(one) == make_text(other)) == (one == other)
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(max_size=60), st.text(BASE62, min_size=49, max_size=49).map("twy_{}".format)))
 def test_what_is_made_up_is_refused(made_up: str) -> None:
     assert not is_well_formed(made_up)

@@ -146,6 +146,7 @@ async def test_success_forgets_the_failures_from_here_only(attempts: LoginAttemp
     assert await wait_of(attempts) == 60
 
 
+@pytest.mark.concurrent
 async def test_many_at_once_count_each(attempts: LoginAttempts) -> None:
     waits = await asyncio.gather(*(wait_of(attempts) for _ in range(12)))
     assert sorted(waits) == [0] * FREE_FOR_ACCOUNT + [60] * 7

@@ -93,6 +93,7 @@ async def test_names_that_are_not_fine_are_refused(projects: Projects, database:
     assert await actions(database) == []
 
 
+@pytest.mark.concurrent
 async def test_a_name_is_taken_once_also_at_once(projects: Projects, database: Database) -> None:
     made = await asyncio.gather(
         *(projects.create(ROOT, name="fraud", description="") for _ in range(3)), return_exceptions=True

@@ -126,6 +126,7 @@ async def test_the_last_administrator_that_can_sign_in_stays(
     await take_away(users)
 
 
+@pytest.mark.concurrent
 async def test_of_two_administrators_who_leave_at_once_one_stays(users: Users) -> None:
     names = ("ada", "bob")
     for name in names:
@@ -263,6 +264,7 @@ async def test_with_any_user_there_is_no_first_administrator(users: Users, ada: 
         await users.get("admin")
 
 
+@pytest.mark.concurrent
 async def test_of_two_first_starts_at_once_one_makes_it(users: Users) -> None:
     made = await asyncio.gather(*(users.ensure_first_administrator(None) for _ in range(4)))
     assert len([password for password in made if password is not None]) == 1

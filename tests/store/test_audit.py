@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
@@ -95,6 +95,7 @@ async def test_sequences_have_no_gaps_also_after_a_roll_back(database: Database)
     assert is_intact(list(page))
 
 
+@pytest.mark.concurrent
 async def test_many_at_once_make_one_chain(database: Database) -> None:
     async def one(number: int) -> None:
         async with database.write() as tx:
@@ -250,7 +251,6 @@ def test_what_stands_under_a_telling_name_is_never_kept(before: dict[str, object
     assert json.loads(entry.after).keys() == after.keys()
 
 
-@settings(deadline=None)
 @given(
     st.integers(min_value=0, max_value=2**256 - 1), st.text("a/:@._-é\0", max_size=20), st.text(". -a@", max_size=20)
 )

@@ -86,6 +86,7 @@ async def test_every_write_is_counted_also_one_that_fails(database: Database) ->
     assert database.writes == before + 1
 
 
+@pytest.mark.concurrent
 async def test_many_write_at_once(database: Database) -> None:
     async with database.write() as tx:
         await projects.insert_project(tx, a_project(description=""))

@@ -82,6 +82,7 @@ async def test_seeing_never_changes_what_is_wanted_nor_the_other_way_round(datab
         assert (await get(tx)).verdict == a_verdict()
 
 
+@pytest.mark.concurrent
 async def test_of_two_who_change_it_at_once_one_is_told(database: Database) -> None:
     async with database.write() as tx:
         await insert_people(tx)

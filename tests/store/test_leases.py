@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
+import pytest
+
 from taxiway.store import leases
 from taxiway.store.database import Database
 from tests.builders import NOW
@@ -75,6 +77,7 @@ async def test_a_released_lease_is_free_at_once(database: Database) -> None:
     assert await take(database, "b") == 2
 
 
+@pytest.mark.concurrent
 async def test_of_many_at_once_one_gets_it(database: Database) -> None:
     taken = await asyncio.gather(*(take(database, f"holder{number}") for number in range(10)))
     assert sorted(token for token in taken if token is not None) == [1]

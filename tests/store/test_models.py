@@ -50,6 +50,7 @@ async def test_a_number_is_given_once(database: Database) -> None:
         await insert_twice()
 
 
+@pytest.mark.concurrent
 async def test_of_many_who_make_a_model_at_once_one_does(database: Database) -> None:
     async with database.write() as tx:
         await insert_people(tx)

@@ -50,6 +50,7 @@ async def test_a_name_is_taken_once(database: Database) -> None:
         assert await users.password_hash(tx, UserId("other")) is None
 
 
+@pytest.mark.concurrent
 async def test_of_two_who_take_a_name_at_once_one_gets_it(database: Database) -> None:
     async def one(key: str) -> bool:
         async with database.write() as tx:

@@ -383,9 +383,10 @@ print(mlflow.__version__, pandas.__version__, pydantic.VERSION)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif("3.11" not in find_interpreters(), reason="the wheels of these old versions are for Python 3.11")
 async def test_a_model_of_older_days_gets_its_environment_from_the_index(shop: Shop) -> None:
     """Pins that the MLflow that logged the model does not go with: an older MLflow loads it."""
+    if "3.11" not in find_interpreters():
+        pytest.skip("the wheels of these old versions are for Python 3.11")
     builder = shop.builder(wheel_store=None, is_offline=False)
     await builder.open()
     facts = some_facts("pandas==1.5.3", "numpy==1.26.4", "pydantic==1.10.18", python_version="3.11.4")
