@@ -11,7 +11,6 @@ import asyncio
 import json
 import logging
 import os
-import re
 import secrets
 import shutil
 import time
@@ -26,6 +25,7 @@ from taxiway.domain.errors import TaxiwayError
 from taxiway.domain.ids import EnvironmentId, PodId, RevisionId, SnapshotId, new_id
 from taxiway.domain.pods import PodObservation
 from taxiway.domain.revisions import RevisionSpec
+from taxiway.runtimes.process.looking import PodDirectories
 from taxiway.runtimes.process.pods import (
     Confinement,
     PodPlaces,
@@ -44,7 +44,6 @@ _log = logging.getLogger(__name__)
 _KEEP_SECONDS = 1.0
 _LOOK_CLOSER_SECONDS = 0.2
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-_POD_ID = re.compile(r"[0-9a-z][0-9a-z-]{0,39}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +73,7 @@ class ProcessRuntime:
     ) -> None:
         """Take ``level`` None for the strongest that the host has; ``log_bytes`` is what is kept of a pod's log."""
         self._home = home
+        self._pods = PodDirectories(home.pods)
         self._locate_snapshot = locate_snapshot
         self._locate_environment = locate_environment
         self._demanded = level
@@ -97,7 +97,7 @@ class ProcessRuntime:
         self._wanted[spec.id] = (spec, scale)
         self._spawn_errors.pop(spec.id, None)
         self._begin_keeping()
-        await self._in_thread(lambda: self._settle(spec.id, raises=True))
+        await self._in_thread(lambda: self._settle(spec.id, self._pods_of(spec.id), raises=True))
 
     async def remove(self, revision: RevisionId, *, grace: timedelta) -> None:
         """Begin to stop all pods of the revision: drained, then killed after the grace period."""
@@ -108,7 +108,7 @@ class ProcessRuntime:
 
     async def observe(self) -> Sequence[PodObservation]:
         """Tell every pod that has a directory here, wanted or not."""
-        seen = await self._in_thread(self._look)
+        seen = await self._in_thread(self._pods.look)
         return [observe_pod(pod) for pod in seen]
 
     async def restart(self, revision: RevisionId) -> None:
@@ -151,21 +151,23 @@ class ProcessRuntime:
 
     def _settle_all(self) -> bool:
         """Bring everything closer to what is wanted. True while pods are on their way out."""
-        for pod, when in list(self._kill_at.items()):
-            directory = self._home.pods / pod
+        for leaving, when in list(self._kill_at.items()):
+            directory = self._home.pods / leaving
             status = children.status(directory)
             if status is None or not status.is_alive:
-                self._kill_at.pop(pod)
+                self._kill_at.pop(leaving)
             elif time.monotonic() >= when:
                 children.kill(directory)
-        for revision in {*self._wanted, *(pod.revision for pod in self._look())}:
-            self._settle(revision, raises=False)
+        seen: dict[RevisionId, list[PodSeen]] = {revision: [] for revision in self._wanted}
+        for pod in self._pods.look():
+            seen.setdefault(pod.revision, []).append(pod)
+        for revision, pods in seen.items():
+            self._settle(revision, pods, raises=False)
         return bool(self._kill_at)
 
-    def _settle(self, revision: RevisionId, *, raises: bool) -> None:
+    def _settle(self, revision: RevisionId, seen: Sequence[PodSeen], *, raises: bool) -> None:
         """Carry out the plan for one revision's pods."""
         wanted = self._wanted.get(revision)
-        seen = [pod for pod in self._look() if pod.revision == revision]
         plan = plan_pods(seen, scale=wanted[1] if wanted else None)
         for pod in plan.stop:
             children.begin_stop(self._home.pods / pod)
@@ -188,6 +190,9 @@ class ProcessRuntime:
             _log.warning("a pod of revision %s could not be begun: %s", revision, error.message)
         else:
             self._spawn_errors.pop(revision, None)
+
+    def _pods_of(self, revision: RevisionId) -> Sequence[PodSeen]:
+        return [pod for pod in self._pods.look() if pod.revision == revision]
 
     def _may_spawn(self, revision: RevisionId) -> bool:
         error = self._spawn_errors.get(revision)
@@ -234,9 +239,7 @@ class ProcessRuntime:
         return places
 
     def _begin_removal(self, revision: RevisionId, grace: timedelta) -> None:
-        for pod in self._look():
-            if pod.revision != revision:
-                continue
+        for pod in self._pods_of(revision):
             end = children.begin_stop if grace > timedelta() else children.kill
             if not end(self._home.pods / pod.id):
                 self._clear_away(pod.id, revision)
@@ -246,8 +249,8 @@ class ProcessRuntime:
 
     def _restart(self, revision: RevisionId) -> None:
         wanted = self._wanted.get(revision)
-        for pod in self._look():
-            if pod.revision != revision or pod.is_leaving:
+        for pod in self._pods_of(revision):
+            if pod.is_leaving:
                 continue
             if not children.restart(self._home.pods / pod.id) and wanted is not None:
                 self._spawn(pod.id, wanted[0], created_at=pod.created_at)
@@ -264,38 +267,6 @@ class ProcessRuntime:
             return
         shutil.rmtree(self._home.sockets / pod, ignore_errors=True)
         self._kill_at.pop(pod, None)
-
-    def _look(self) -> list[PodSeen]:
-        """Read all pods' directories, oldest first."""
-        try:
-            names = sorted(path.name for path in self._home.pods.iterdir())
-        except FileNotFoundError:
-            return []
-        found = (self._look_at(PodId(name)) for name in names if _POD_ID.match(name))
-        return [pod for pod in found if pod is not None]
-
-    def _look_at(self, pod: PodId) -> PodSeen | None:
-        """Read one pod's directory; None for one that does not say that it is a pod's."""
-        directory = self._home.pods / pod
-        status = children.status(directory)
-        labels = status.labels if status is not None else _labels_of(directory / "spec.json")
-        if labels.get("kind") != "pod" or labels.get("pod") != pod:
-            return None
-        try:
-            created_at = datetime.fromisoformat(labels["created_at"])
-            revision, socket = RevisionId(labels["revision"]), labels["socket"]
-        except (KeyError, ValueError):
-            return None
-        return PodSeen(id=pod, revision=revision, created_at=created_at, socket=socket, status=status)
-
-
-def _labels_of(spec: Path) -> dict[str, str]:
-    """Return the labels of a spec whose stub never wrote a status; empty where there is none."""
-    try:
-        labels = json.loads(spec.read_bytes())["labels"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return labels if isinstance(labels, dict) else {}
 
 
 def _replace(path: Path, text: str) -> None:
