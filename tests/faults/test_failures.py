@@ -134,6 +134,8 @@ def test_failed_with_its_reason(platform: Platform, name: str) -> None:
         assert seen.hint, "every failure says what to do next"
         events = client.send(plain("GET", "events", subject_kind="deployment", subject=seen.deployment))
         assert any(event["reason"] == case.reason for event in events["items"])
+        shown = [event["became"] for event in events["items"] if event["topic"] == "status"]
+        assert shown.count("ON") <= 1, f"ON again while it crashed again and again: {shown}"
         client.delete(model, made.version)
 
 

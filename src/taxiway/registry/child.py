@@ -36,8 +36,9 @@ def mlflow_child(directory: Path, socket: Path, *, database_url: str, workers: i
             path="/health",
             every=timedelta(seconds=2),
             timeout=timedelta(seconds=3),
-            unready_after=2,
-            restart_after=4,
+            # One that hangs is started anew within ten seconds.
+            unready_after=1,
+            restart_after=2,
         ),
         # The first start makes some fifty tables, on a machine that may do much else at that moment.
         start_deadline=timedelta(seconds=180),
