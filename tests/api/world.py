@@ -19,13 +19,13 @@ from taxiway.domain.ids import EnvironmentId, ProjectName, RevisionId
 from taxiway.domain.logs import LogKind, LogName
 from taxiway.domain.people import Asking, Permission, Principal, Role
 from taxiway.domain.platform import EngineFacts, PlatformFacts
-from taxiway.domain.resources import Resources
+from taxiway.domain.resources import Capacity, Resources
 from taxiway.domain.revisions import ScoringOptions
 from taxiway.domain.tracking import MetricPoint
 from taxiway.services.access_tokens import AccessTokens
 from taxiway.services.api_tokens import ApiTokens
 from taxiway.services.audit import AuditLog
-from taxiway.services.conversions import Capacity, ConversionRequest, Conversions
+from taxiway.services.conversions import ConversionRequest, Conversions
 from taxiway.services.deployments import DeploymentName, Deployments
 from taxiway.services.events import Events
 from taxiway.services.passwords import PasswordHasher
@@ -33,11 +33,12 @@ from taxiway.services.projects import Projects
 from taxiway.services.runs import Runs
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
-from taxiway.store.database import Database, open_database
+from taxiway.store.database import Database
 from taxiway.store.migrate import migrate
 from taxiway.telemetry.metrics import ControlMetrics
 from tests.builders import MODEL, NOW, PROJECT, RUN_ID, a_logged_model, a_pod, a_run, an_experiment
 from tests.fakes import FakeBuilder, FakeClock, FakeLogStore, FakeNudge, FakeRegistry, FakeSigner, FakeTracking
+from tests.sqlite import open_quickly
 
 QUICK = argon2.Parameters(
     type=argon2.Type.ID, version=19, salt_len=16, hash_len=16, time_cost=1, memory_cost=8, parallelism=1
@@ -72,7 +73,7 @@ class World:
         self.file = file
         self.secrets = secrets
         self.clock = FakeClock(NOW + timedelta(hours=1))
-        self.database: Database = open_database(f"sqlite:///{file}")
+        self.database: Database = open_quickly(file)
         self.tracking = FakeTracking()
         self.registry = FakeRegistry()
         self.logs = FakeLogStore(self.clock)
@@ -124,7 +125,9 @@ class World:
                 nudge=self.nudge,
                 now=now,
             ),
-            deployments=Deployments(database=database, nudge=self.nudge, now=now),
+            deployments=Deployments(
+                database=database, capacity=Capacity(memory_bytes=8 << 30, cpus=4), nudge=self.nudge, now=now
+            ),
             access_tokens=AccessTokens(database=database, signer=FakeSigner(), nudge=self.nudge, now=now),
             logs=self.logs,
             pods_of=lambda revision: self.pods.get(revision, ()),

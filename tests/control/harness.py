@@ -26,9 +26,10 @@ from taxiway.control.sweeping import Sweeper
 from taxiway.domain.deployments import Deployment
 from taxiway.domain.events import Event
 from taxiway.domain.ids import ModelName, RevisionId
+from taxiway.domain.resources import Capacity
 from taxiway.domain.revisions import Revision
 from taxiway.domain.snapshots import SnapshotCopy
-from taxiway.services.conversions import Capacity, ConversionRequest, Conversions
+from taxiway.services.conversions import ConversionRequest, Conversions
 from taxiway.services.deployments import DeploymentName, Deployments
 from taxiway.store import events, projects, users
 from taxiway.store.database import Database
@@ -144,10 +145,11 @@ class ControlPlane:
         self._keys: dict[str, Callable[[], Awaitable[Sequence[str]]]] = {
             "revision": revisions.keys, "deployment": deployments.keys, "routing": routing.keys,
         }  # fmt: skip
-        self.deployments = Deployments(database=self.database, nudge=self.nudge, now=clock)
+        capacity = Capacity(memory_bytes=1 << 40, cpus=64)
+        self.deployments = Deployments(database=self.database, capacity=capacity, nudge=self.nudge, now=clock)
         self.conversions = Conversions(
             database=self.database, registry=registry, builder=builder, nudge=self.nudge, now=clock,
-            capacity=Capacity(memory_bytes=1 << 40, cpus=64), deployments_per_user=20,
+            capacity=capacity, deployments_per_user=20,
         )  # fmt: skip
         self._routed: frozenset[RevisionId] = frozenset()
         self._due: dict[tuple[str, str], float] = {}

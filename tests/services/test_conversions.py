@@ -21,10 +21,10 @@ from taxiway.domain.errors import (
 )
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, UserId
 from taxiway.domain.models import LoggedModelRef
-from taxiway.domain.resources import Resources
+from taxiway.domain.resources import Capacity, Resources
 from taxiway.domain.snapshots import SnapshotState
 from taxiway.ports import ModelRegistry
-from taxiway.services.conversions import KEYS_KEPT_FOR, Capacity, ConversionRequest, Conversions
+from taxiway.services.conversions import KEYS_KEPT_FOR, ConversionRequest, Conversions
 from taxiway.store import conversions, deployments, events, models, revisions, snapshots, users
 from taxiway.store.database import Database
 from tests.builders import (
@@ -286,6 +286,7 @@ async def test_keys_are_forgotten_after_a_day(service: Conversions, database: Da
     assert (await service.convert_run(ME, a_wish(), idempotency_key="k")).version == 2
 
 
+@pytest.mark.concurrent
 async def test_finished_twice_at_once_it_is_done_once(
     service: Conversions, database: Database, registry: CrashingRegistry, clock: FakeClock
 ) -> None:

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from taxiway.domain.deployments import Deployment, DeploymentWanted
-from taxiway.domain.errors import Conflict, InvalidInput, NotFound
+from taxiway.domain.errors import Conflict, InvalidInput, LimitReached, NotFound
 from taxiway.domain.ids import DeploymentId
-from taxiway.domain.resources import Resources
+from taxiway.domain.resources import Capacity, Resources
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted, ScoringOptions
 from taxiway.domain.snapshots import SnapshotWanted
 from taxiway.services.deployments import DeploymentName, Deployments
@@ -36,7 +36,8 @@ async def service(database: Database, clock: FakeClock, nudge: FakeNudge) -> Dep
         await insert_people(tx)
         await insert_version(tx)
     clock.advance(60)
-    return Deployments(database=database, nudge=nudge, now=clock)
+    capacity = Capacity(memory_bytes=8 << 30, cpus=4)
+    return Deployments(database=database, capacity=capacity, nudge=nudge, now=clock)
 
 
 async def revisions_of(database: Database) -> list[Revision]:
@@ -150,6 +151,16 @@ async def test_tags_that_are_not_fine_change_nothing(service: Deployments, datab
     assert await actions(database) == []
 
 
+@pytest.mark.parametrize("resources", [Resources(memory_bytes=9 << 30), Resources(cpus=5)])
+async def test_more_than_the_host_has_is_refused(
+    service: Deployments, database: Database, resources: Resources
+) -> None:
+    with pytest.raises(LimitReached, match="this host has"):
+        await service.configure(ME, NAME, resources=resources)
+    assert (await service.detail(NAME)).deployment == a_deployment()
+    assert len(await revisions_of(database)) == 1
+
+
 async def test_while_off_the_new_configuration_waits(service: Deployments, database: Database) -> None:
     await service.switch_off(ME, NAME)
     await service.configure(ME, NAME, resources=Resources(cpus=0.5))
@@ -179,6 +190,7 @@ async def test_deletion_is_wanted_once_and_nothing_comes_after_it(
     assert await actions(database) == ["deployment.delete"]
 
 
+@pytest.mark.concurrent
 async def test_of_many_who_change_it_at_once_each_is_told(service: Deployments, database: Database) -> None:
     done = await asyncio.gather(
         *(service.configure(ME, NAME, needs_token=number % 2 == 0) for number in range(6)), return_exceptions=True

@@ -29,6 +29,7 @@ from taxiway.app.platform import engine_status, places_of
 from taxiway.control.lease import Lease
 from taxiway.control.observed import Observed
 from taxiway.domain.platform import EngineFacts, PlatformFacts
+from taxiway.domain.resources import Capacity
 from taxiway.gateway.start import envoy_child, write_bootstrap
 from taxiway.keys.signer import FileSigner
 from taxiway.registry.child import mlflow_child
@@ -36,7 +37,7 @@ from taxiway.registry.proxy import MLflowProxy
 from taxiway.services.access_tokens import AccessTokens
 from taxiway.services.api_tokens import ApiTokens
 from taxiway.services.audit import AuditLog
-from taxiway.services.conversions import Capacity, Conversions
+from taxiway.services.conversions import Conversions
 from taxiway.services.deployments import Deployments
 from taxiway.services.events import Events
 from taxiway.services.passwords import PasswordHasher
@@ -178,7 +179,8 @@ def open_services(
     settings: Settings, *, database: Database, adapters: Adapters, observed: Observed, nudges: Nudges
 ) -> ApiServices:
     """Make every service, and what else the API shows."""
-    hasher, capacity = PasswordHasher(), host_capacity()
+    hasher, host = PasswordHasher(), host_capacity()
+    capacity = Capacity(memory_bytes=host.memory_bytes, cpus=host.cpus)
     return ApiServices(
         users=Users(database=database, hasher=hasher, now=now),
         sessions=Sessions(database=database, hasher=hasher, now=now),
@@ -191,12 +193,12 @@ def open_services(
             database=database,
             registry=adapters.registry,
             builder=adapters.environments,
-            capacity=Capacity(memory_bytes=capacity.memory_bytes, cpus=capacity.cpus),
+            capacity=capacity,
             deployments_per_user=settings.limits.deployments_per_user,
             nudge=nudges,
             now=now,
         ),
-        deployments=Deployments(database=database, nudge=nudges, now=now),
+        deployments=Deployments(database=database, capacity=capacity, nudge=nudges, now=now),
         access_tokens=AccessTokens(database=database, signer=adapters.signer, nudge=nudges, now=now),
         logs=adapters.logs,
         pods_of=observed.pods,

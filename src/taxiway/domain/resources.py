@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from taxiway.domain.errors import InvalidInput
+from taxiway.domain.errors import InvalidInput, LimitReached
 
 MEBIBYTE = 1 << 20
 MIN_MEMORY_BYTES = 32 * MEBIBYTE
@@ -39,6 +39,28 @@ class Resources:
         if not MIN_CPUS <= self.cpus <= MAX_CPUS:
             raise InvalidInput(
                 "CPUs must be between 0.1 and 256.", hint="Give for example 0.5, 500m or 2.", field="/cpus"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What this host has for pods: bytes and cores."""
+
+    memory_bytes: int
+    cpus: float
+
+    def check(self, resources: Resources) -> None:
+        """Raise LimitReached for a pod that wants more than there is."""
+        if resources.memory_bytes > self.memory_bytes:
+            raise LimitReached(
+                f"{format_memory(resources.memory_bytes)} of memory is more than the "
+                f"{format_memory(self.memory_bytes)} that this host has.",
+                hint="Ask for less memory.",
+            )
+        if resources.cpus > self.cpus:
+            raise LimitReached(
+                f"{resources.cpus:g} CPUs are more than the {self.cpus:g} that this host has.",
+                hint="Ask for fewer CPUs.",
             )
 
 

@@ -20,7 +20,7 @@ from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectN
 from taxiway.domain.models import LoggedModelRef, ModelFacts, ModelVersion
 from taxiway.domain.names import check_model_name
 from taxiway.domain.people import Asking
-from taxiway.domain.resources import Resources, format_memory
+from taxiway.domain.resources import Capacity, Resources, format_memory
 from taxiway.domain.revisions import Revision, RevisionWanted, ScoringOptions
 from taxiway.domain.snapshots import SnapshotCopy, SnapshotState, SnapshotWanted
 from taxiway.ports import Clock, EnvironmentBuilder, ModelRegistry, Nudge
@@ -74,14 +74,6 @@ class Preflight:
     request: EnvironmentRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
-    """What this host has for pods: bytes and cores."""
-
-    memory_bytes: int
-    cpus: float
-
-
 class Conversions:
     """The intention *Convert to model*."""
 
@@ -112,26 +104,13 @@ class Conversions:
         """
         model = check_model_name(wanted.model)
         check_tags(wanted.tags)
-        self._check_capacity(wanted.resources)
+        self._capacity.check(wanted.resources)
         logged = await self._registry.logged_in(wanted.project, wanted.run)
         source = choose_logged_model(tuple(logged), wanted.logged_model).ref
         facts = await self._registry.inspect(wanted.project, source)
         # It may look for interpreters, which takes a second.
         request = await asyncio.to_thread(self._builder.check, facts)
         return Preflight(model=model, source=source, facts=facts, request=request)
-
-    def _check_capacity(self, resources: Resources) -> None:
-        if resources.memory_bytes > self._capacity.memory_bytes:
-            raise LimitReached(
-                f"{format_memory(resources.memory_bytes)} of memory is more than the "
-                f"{format_memory(self._capacity.memory_bytes)} that this host has.",
-                hint="Ask for less memory.",
-            )
-        if resources.cpus > self._capacity.cpus:
-            raise LimitReached(
-                f"{resources.cpus:g} CPUs are more than the {self._capacity.cpus:g} that this host has.",
-                hint="Ask for fewer CPUs.",
-            )
 
     async def convert_run(
         self, asking: Asking, wanted: ConversionRequest, *, idempotency_key: str | None = None

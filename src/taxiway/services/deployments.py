@@ -13,7 +13,7 @@ from taxiway.domain.events import Event, SubjectKind
 from taxiway.domain.ids import DeploymentId, ModelName, ProjectName, RevisionId
 from taxiway.domain.models import ModelVersion
 from taxiway.domain.people import Asking
-from taxiway.domain.resources import Resources, format_memory
+from taxiway.domain.resources import Capacity, Resources, format_memory
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted, ScoringOptions
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.ports import Clock, Nudge
@@ -43,8 +43,9 @@ class DeploymentDetail:
 class Deployments:
     """Intentions about staging deployments. Every change raises Conflict when somebody else was quicker."""
 
-    def __init__(self, *, database: Database, nudge: Nudge, now: Clock) -> None:
+    def __init__(self, *, database: Database, capacity: Capacity, nudge: Nudge, now: Clock) -> None:
         self._database = database
+        self._capacity = capacity
         self._nudge = nudge
         self._now = now
 
@@ -106,8 +107,11 @@ class Deployments:
     ) -> Deployment:
         """Change what is given. A change that pods feel makes a new revision, which comes up beside the old one.
 
-        With ``if_generation`` it raises GenerationMismatch when the deployment is of another generation.
+        With ``if_generation`` it raises GenerationMismatch when the deployment is of another generation. Raises
+        LimitReached for more than the host has.
         """
+        if resources is not None:
+            self._capacity.check(resources)
         async with self._database.write() as tx:
             before = await deployments.get_of_version(tx, name.project, name.model, name.version)
             _refuse_deleted(before)
