@@ -17,7 +17,7 @@ SOURCES := src scoring tests examples docs benchmarks
 SLOW := integration or journey or fault
 LONG := tests/faults/ tests/docs/ tests/journeys/ tests/integration/
 # Where all are slow; to import them takes longer than many a test.
-SLOW_ONLY := tests/integration tests/journeys tests/faults
+SLOW_ONLY := tests/integration tests/journeys tests/faults tests/api/test_fuzz.py
 
 # The environment has the interpreter of this host, and starts fast: compiled once instead of at every start.
 export UV_PYTHON := $(PYTHON)
