@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
+import structlog
 from hypothesis import HealthCheck, settings
 
 
@@ -20,6 +21,10 @@ def _refuse_unpickling(event: str, _arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_refuse_unpickling)
+
+# Plain tracebacks where nothing is configured: those in colour take longer than the test that logs one.
+PLAIN = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
 
 # The same few examples in every run, so that a run fails for what was changed. `make unit-long` looks for new ones.
 settings.register_profile(

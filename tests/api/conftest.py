@@ -27,9 +27,10 @@ def _drop(_logger: object, _method: str, _event: MutableMapping[str, Any]) -> No
 @pytest.fixture(autouse=True, scope="package")
 def quiet() -> Iterator[None]:
     """Keep the line a request out of the reports of failed tests."""
+    before = structlog.get_config()
     structlog.configure(processors=[_drop])
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -39,7 +39,6 @@ from taxiway.telemetry.metrics import ControlMetrics
 from tests.builders import MODEL, NOW, PROJECT, RUN_ID, a_logged_model, a_pod, a_run, an_experiment
 from tests.fakes import FakeBuilder, FakeClock, FakeLogStore, FakeNudge, FakeRegistry, FakeSigner, FakeTracking
 from tests.sqlite import open_quickly
-from tests.sqlite import open_quickly
 
 QUICK = argon2.Parameters(
     type=argon2.Type.ID, version=19, salt_len=16, hash_len=16, time_cost=1, memory_cost=8, parallelism=1

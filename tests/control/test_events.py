@@ -25,9 +25,9 @@ async def test_the_status_goes_its_way_once(plane: ControlPlane) -> None:
 
 
 async def test_a_failure_is_told_of_the_revision_and_of_the_deployment(plane: ControlPlane) -> None:
-    plane.world.runtime.fate = PodFate.NEVER_READY
+    plane.world.runtime.fate = PodFate.FAILS_FOR_GOOD
     await plane.convert()
-    await plane.settle(within=2000)
+    await plane.settle()
 
     assert (await told(plane, Topic.STATUS))[-1] == ("Starting", "Failed")
     assert (await told(plane, Topic.REVISION))[-1] == ("Starting", "Failed")
