@@ -13,7 +13,8 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ TAXIWAY = Path(sys.executable).with_name("taxiway")
 PROJECT = "fraud"
 ROWS = 6
 ENDS_BADLY = {"Failed", "OFF"}
+CALL_PATIENCE_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,12 +183,17 @@ def bring_on(example: Example, *, url: str, token: str, training: threading.Lock
                 line.begin(Stage.CONVERTING)
                 made = client.convert(run_id, ConversionIn(model=example.model, tags={"made-by": "demo"}))
                 version = made.version
-            seen = client.wait(example.model, version, progress=line.show, timeout_seconds=1200)
+            seen = client.wait(example.model, version, until=has_ended, progress=line.show, timeout_seconds=1200)
             line.end(seen, "" if seen.status == "ON" else f"{seen.message} {seen.hint}")
     except ApiError as error:
         line.end(None, f"{error.message} {error.hint}")
     except Exception as error:
         line.end(None, str(error))
+
+
+def has_ended(seen: ModelVersionDetailOut) -> bool:
+    """Tell whether a model is ON or will not be; after a restart of the host it is Degraded until its pod is back."""
+    return seen.status in {"ON", *ENDS_BADLY} and seen.observed_generation >= seen.generation
 
 
 def train(example: Example, *, url: str, token: str) -> str:
@@ -218,26 +225,34 @@ def call(example: Example, seen: ModelVersionDetailOut, access_token: str, conso
     """Send real rows to the endpoint and print what came back, beside what was true."""
     rows, truth = example.rows()
     (DATA / "demo-rows.json").write_text(json.dumps({"dataframe_records": rows}))
-    answer = httpx2.post(
-        f"{seen.url}/invocations",
-        headers={"Authorization": f"Bearer {access_token}"},
-        json={"dataframe_records": rows},
-        timeout=30,
-        trust_env=False,
-    )
+    headers = {"Authorization": f"Bearer {access_token}"}
+    body = {"dataframe_records": rows}
+    deadline = time.monotonic() + CALL_PATIENCE_SECONDS
+    while True:
+        answer = httpx2.post(f"{seen.url}/invocations", headers=headers, json=body, timeout=30, trust_env=False)
+        if answer.status_code != 503 or time.monotonic() > deadline:
+            break
+        # A pod that has just been brought back; the answer says after how many seconds to try again.
+        time.sleep(int(answer.headers.get("Retry-After", "1")))
     if answer.status_code != 200:
         raise DemoFailed(f"{seen.url} answered {answer.status_code}: {answer.text}")
     predictions = answer.json()["predictions"]
     console.print(f"\n[bold]{seen.model}/{seen.version}[/bold]  {seen.url}/invocations", highlight=False)
     table = Table()
     for column in example.shown:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        table.add_column(column.replace("_", " "), overflow="fold", min_width=longest_word(rows, column))
     table.add_column("probability", justify="right", style="bold", no_wrap=True)
     table.add_column("truth", no_wrap=True)
     for row, prediction, true in zip(rows, predictions, truth, strict=True):
         values = [str(row[column]) for column in example.shown]
         table.add_row(*values, f"{example.read(prediction):.3f}", true)
     console.print(table)
+
+
+def longest_word(rows: Sequence[dict[str, Any]], column: str) -> int:
+    """Return how wide a column must be for no word of it to be broken."""
+    words = [word for text in (column.replace("_", " "), *(str(row[column]) for row in rows)) for word in text.split()]
+    return max(len(word) for word in words)
 
 
 # ------------------------------------------------------------------ the whole
