@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from taxiway.app.platform import NOT_STARTED, read_deployments, said_reason
+from taxiway.app.platform import NOT_STARTED, control_spec, given_port, read_deployments, said_reason
 from taxiway.domain.logs import LogLine
+from taxiway.settings import read_settings
+from taxiway.stub.spec import to_json
 from taxiway.telemetry.metrics import ControlMetrics
 from tests.builders import NOW
 
@@ -31,3 +34,11 @@ def test_deployments_are_counted_by_the_metric_that_the_control_plane_has() -> N
 
     assert read_deployments(metrics.text().decode()) == {"Failed": 1, "ON": 2}
     assert read_deployments(ControlMetrics().text().decode()) == {}
+
+
+def test_the_port_that_it_was_brought_up_with_is_known_to_later_commands(tmp_path: Path) -> None:
+    settings = read_settings(None, data_dir=tmp_path)
+
+    assert given_port(json.dumps(to_json(control_spec(settings, None, port=8090), nonce="n", group="g"))) == 8090
+    assert given_port(json.dumps(to_json(control_spec(settings, None), nonce="n", group="g"))) is None
+    assert given_port("{") is None

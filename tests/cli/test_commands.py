@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx2
 import pytest
 import typer
 import typer.testing
 
 from taxiway.cli import application
 from taxiway.cli.output import ExitCode, answered
-from taxiway.client import ApiError, Unreachable
+from taxiway.client import ApiError, Client, Unreachable
+from taxiway.client.connection import is_passing
+from taxiway.wire.models import AccessTokenIn
 
 RUNNER = typer.testing.CliRunner()
 
@@ -82,3 +85,43 @@ def test_a_missing_project_is_told_in_the_words_of_the_command_line(
     assert ended.exit_code == ExitCode.USAGE
     assert "--project" in ended.stderr
     assert "project=" not in ended.stderr
+
+
+def test_a_file_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
+    ended = RUNNER.invoke(application, ["model", "predict", "fraud/1", "--file", str(tmp_path / "none.json")])
+
+    assert ended.exit_code == ExitCode.USAGE
+    assert ended.stderr == f"Error: {tmp_path / 'none.json'} cannot be read: No such file or directory.\n"
+
+
+def test_what_the_client_refuses_is_told_in_one_line_without_the_value(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, answered():
+        AccessTokenIn(caller="till", days=4321)
+
+    assert ended.value.exit_code == ExitCode.USAGE
+    assert capsys.readouterr().err == "Error: days: Input should be less than or equal to 366.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_waited_for"),
+    [(Unreachable("No answer."), True), (refused(503), True), (refused(429), True), (refused(404), False)],
+)
+def test_who_waits_for_a_model_outlives_a_restart_of_the_control_plane(error: Exception, is_waited_for: bool) -> None:
+    assert is_passing(error) is is_waited_for
+
+
+def test_waiting_goes_on_after_the_gateway_said_that_the_control_plane_is_away() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.path)
+        problem = {"detail": "Not now.", "reason": "Unavailable"} if len(asked) == 1 else {"detail": "No."}
+        return httpx2.Response(503 if len(asked) == 1 else 404, json=problem)
+
+    with (
+        Client("http://taxiway", token="t", project="shop", transport=httpx2.MockTransport(answer)) as client,
+        pytest.raises(ApiError) as ended,
+    ):
+        client.wait("fraud", 1)
+
+    assert (ended.value.status, len(asked)) == (404, 2)

@@ -31,6 +31,7 @@ ENGINES = ("control", "mlflow", "envoy")
 NOT_STARTED = "control plane not started"
 """What the control plane logs, with the reason, when it cannot begin (``__main__.py``)."""
 RESTARTS_TO_GIVE_UP = 3
+_PORT = "TAXIWAY_SERVER__PORT"
 
 
 class PortInUse(TaxiwayError):
@@ -64,7 +65,7 @@ def places_of(settings: Settings) -> Places:
 def control_spec(settings: Settings, file: Path | None, *, port: int | None = None) -> children.ChildSpec:
     """Describe the control plane's process, which reads the same settings again."""
     places = places_of(settings)
-    given = {"TAXIWAY_DATA_DIR": str(settings.data)} | ({"TAXIWAY_SERVER__PORT": str(port)} if port is not None else {})
+    given = {"TAXIWAY_DATA_DIR": str(settings.data)} | ({_PORT: str(port)} if port is not None else {})
     environment = clean_environment(given)
     arguments = ("--settings", str(file)) if file is not None else ()
     return children.ChildSpec(
@@ -133,6 +134,24 @@ def engine_status(settings: Settings) -> list[EngineStatus]:
 def is_up(settings: Settings) -> bool:
     """Tell whether a control plane's stub runs for this data directory; it need not answer."""
     return any(engine.name == "control" and engine.is_alive for engine in engine_status(settings))
+
+
+def running_port(settings: Settings) -> int | None:
+    """Return the port that `taxiway up --port` gave to the control plane that runs; None where none did."""
+    if not is_up(settings):
+        return None
+    try:
+        return given_port((places_of(settings).control_child / "spec.json").read_text())
+    except OSError:
+        return None
+
+
+def given_port(spec: str) -> int | None:
+    """Read from the specification of a control plane's process which port it was given; None where none was."""
+    try:
+        return int(json.loads(spec)["env"][_PORT])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def gateway_answers(settings: Settings) -> bool:

@@ -46,6 +46,8 @@ def list_audit(
         ],
         empty="Nothing found.",
     )
+    if answer["next_cursor"] and not as_json:
+        say("There are more; ask for more with --limit.")
 
 
 @audit.command("verify")

@@ -388,7 +388,10 @@ def predict(
     import httpx2
 
     name, number = split_version(version)
-    body = file.read_bytes() if file else sys.stdin.buffer.read()
+    try:
+        body = file.read_bytes() if file else sys.stdin.buffer.read()
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}.", code=ExitCode.USAGE)
     with connected() as client:
         seen = client.model(name, number, project=project)
     headers = {"Content-Type": content_type} | ({"Authorization": f"Bearer {token}"} if token else {})

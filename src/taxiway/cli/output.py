@@ -92,6 +92,7 @@ def connected() -> Iterator[Client]:
 def answered() -> Iterator[None]:
     """Turn what a client raises into an error with its exit code."""
     import httpx2
+    from pydantic import ValidationError
 
     from taxiway.client import ApiError, ProjectNeeded, Unreachable
 
@@ -112,6 +113,10 @@ def answered() -> Iterator[None]:
     except ProjectNeeded:
         hint = "Give --project or set TAXIWAY_PROJECT; `taxiway login --project NAME` keeps one for later."
         fail("Say which project.", hint=hint, code=ExitCode.USAGE)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in wrong["loc"])
+        fail(f"{where or 'The request'}: {wrong['msg']}.", code=ExitCode.USAGE)
     except ValueError as error:
         fail(str(error), code=ExitCode.USAGE)
 

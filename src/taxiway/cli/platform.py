@@ -46,6 +46,14 @@ def _settings(data_dir: Path | None, file: Path | None, **server: object) -> Set
     return read_settings(file, **overrides)
 
 
+def _running(data_dir: Path | None, file: Path | None) -> Settings:
+    """Read the settings as the platform runs with them, which may have been given another port."""
+    from taxiway.app import platform
+
+    port = platform.running_port(_settings(data_dir, file))
+    return _settings(data_dir, file, port=port)
+
+
 def up(
     data_dir: DataDir = None,
     settings_file: SettingsFile = None,
@@ -65,6 +73,8 @@ def up(
     os.umask(0o077)
     settings = _settings(data_dir, settings_file, port=port)
     if platform.is_up(settings):
+        port = platform.running_port(settings)
+        settings = _settings(data_dir, settings_file, port=port)
         platform.wait_until_up(settings, _tell)
         say(f"Taxiway is up already: {settings.public_url}")
     else:
@@ -125,7 +135,7 @@ def status(data_dir: DataDir = None, settings_file: SettingsFile = None, as_json
 
     from taxiway.app import platform
 
-    settings = _settings(data_dir, settings_file)
+    settings = _running(data_dir, settings_file)
     engines = platform.engine_status(settings)
     answers = platform.gateway_answers(settings)
     deployments = platform.deployments_by_status(settings)

@@ -121,6 +121,11 @@ def _error(response: httpx2.Response) -> ApiError:
     )
 
 
+def is_passing(error: Exception) -> bool:
+    """Tell whether the control plane is away for a while: it, or the gateway in its place, says to come again."""
+    return isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.status in (429, 502, 503, 504))
+
+
 SETTLED = frozenset({Status.ON, Status.OFF, Status.FAILED, Status.DEGRADED, Status.IDLE})
 
 

@@ -12,7 +12,15 @@ from pydantic import BaseModel
 
 from taxiway.client import calls
 from taxiway.client.calls import Call
-from taxiway.client.connection import ProjectNeeded, Unreachable, find_profile, is_settled, read_answer
+from taxiway.client.connection import (
+    ApiError,
+    ProjectNeeded,
+    Unreachable,
+    find_profile,
+    is_passing,
+    is_settled,
+    read_answer,
+)
 from taxiway.wire.logs import PodLogList
 from taxiway.wire.models import (
     AccessTokenIn,
@@ -247,8 +255,8 @@ class Client:
         while True:
             try:
                 seen = self.model(name, version, project=project)
-            except Unreachable:
-                if time.monotonic() > deadline:
+            except (ApiError, Unreachable) as error:
+                if not is_passing(error) or time.monotonic() > deadline:
                     raise
             else:
                 if progress is not None:
