@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
-from sqlalchemy import event
+from sqlalchemy import Dialect, Engine, event
 
 from taxiway.store.database import Database, open_database
 from taxiway.store.migrate import migrate
@@ -21,6 +21,8 @@ from taxiway.store.migrate import migrate
 T = TypeVar("T")
 
 _migrated: bytes | None = None
+_dialect: Dialect | None = None
+_compiled: dict[Any, Any] = {}
 
 
 class _AtOnce:
@@ -68,11 +70,30 @@ def _do_not_sync(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+def _share_compiled(engine: Engine) -> None:
+    """Let all engines use what one compiled: a statement takes longer to compile than to run.
+
+    It is compiled for one dialect, which has what it must know of SQLite once it connected.
+    """
+
+    def remember(_connection: object, _record: object) -> None:
+        global _dialect
+        _dialect = _dialect or engine.dialect
+
+    if _dialect is None:
+        event.listen(engine, "connect", remember)
+    else:
+        engine.dialect = _dialect
+        engine.update_execution_options(compiled_cache=_compiled)
+
+
 def open_quickly(file: Path) -> Database:
     """Open a SQLite file as ``open_database`` does, but without threads and without syncing."""
     database = open_database(f"sqlite:///{file}")
-    event.listen(database.engine.sync_engine, "do_connect", _choose_connection)
-    event.listen(database.engine.sync_engine, "connect", _do_not_sync)
+    engine = database.engine.sync_engine
+    event.listen(engine, "do_connect", _choose_connection)
+    event.listen(engine, "connect", _do_not_sync)
+    _share_compiled(engine)
     return database
 
 
