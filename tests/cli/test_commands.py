@@ -25,7 +25,8 @@ def refused(status: int, **fields: str) -> ApiError:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (refused(400), ExitCode.FAILED),
+        (refused(400), ExitCode.USAGE),
+        (refused(422), ExitCode.FAILED),
         (refused(401), ExitCode.NOT_ALLOWED),
         (refused(404), ExitCode.NOT_FOUND),
         (refused(412), ExitCode.CONFLICT),

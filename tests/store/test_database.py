@@ -130,3 +130,10 @@ async def test_a_number_that_no_database_takes_is_refused_and_not_a_crash(databa
 
 def test_the_newest_migration_is_the_one_that_is_looked_for() -> None:
     assert max(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")) == HEAD
+
+
+async def test_a_database_of_an_unreleased_version_is_refused(sqlite_database: Database) -> None:
+    async with sqlite_database.write() as tx:
+        await tx.execute(text("ALTER TABLE events DROP COLUMN topic"))
+    with pytest.raises(InvalidInput, match="events has no topic"):
+        await migrate(sqlite_database)

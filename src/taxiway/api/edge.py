@@ -103,15 +103,19 @@ class Edge:
         metrics.answered(route=route, method=scope["method"], status=status, seconds=seconds)
         if facts.is_routine and status < 400:
             return
-        log.info(
-            "request",
-            method=scope["method"] if scope["method"].isalpha() else "",
-            route=route,
-            status=status,
-            seconds=round(seconds, 4),
-            principal=facts.principal.name if facts.principal else "",
-            request_id=facts.request_id,
-        )
+        told = {
+            "method": scope["method"] if scope["method"].isalpha() else "",
+            "route": route,
+            "status": status,
+            "seconds": round(seconds, 4),
+            "principal": facts.principal.name if facts.principal else "",
+            "request_id": facts.request_id,
+        }
+        if scope["method"] == "GET" and status < 400:
+            # Looking again and again is what clients do while they wait; the gateway's log has every request.
+            log.debug("request", **told)
+        else:
+            log.info("request", **told)
 
 
 def _route(scope: Scope, facts: RequestFacts) -> str:

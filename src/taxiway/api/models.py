@@ -137,6 +137,8 @@ async def list_model_versions(
     """List model versions with their staging deployments, newest first; of all projects that one sees."""
     before = read_cursor("models", cursor)
     projects = visible_projects(asking.principal, Permission.MODEL_READ, project)
+    if project is not None:
+        await services.projects.get(asking, ProjectName(project))
     owner_id: UserId | None = None
     if owner is not None:
         owner_id = await services.users.find_id(owner)

@@ -36,6 +36,7 @@ class ExitCode(IntEnum):
 
 
 _BY_STATUS = {
+    400: ExitCode.USAGE,
     401: ExitCode.NOT_ALLOWED,
     403: ExitCode.NOT_ALLOWED,
     404: ExitCode.NOT_FOUND,
@@ -46,6 +47,7 @@ _BY_STATUS = {
     504: ExitCode.TIMED_OUT,
 }
 _BY_REASON = {
+    "InvalidInput": ExitCode.USAGE,
     "NotFound": ExitCode.NOT_FOUND,
     "NotAllowed": ExitCode.NOT_ALLOWED,
     "NotSignedIn": ExitCode.NOT_ALLOWED,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 from taxiway.domain.errors import InvalidInput
 from taxiway.store.database import Database
+from taxiway.store.schema import metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0001"
@@ -35,6 +36,17 @@ def _upgrade(connection: Connection) -> None:
         ) from error
 
 
+def _check_columns(connection: Connection) -> None:
+    """Refuse a database whose tables are not those of this version, rather than fail at some later write."""
+    for (_, table), columns in inspect(connection).get_multi_columns(filter_names=list(metadata.tables)).items():
+        lacking = {column.name for column in metadata.tables[table].columns} - {column["name"] for column in columns}
+        if lacking:
+            raise InvalidInput(
+                f"The database was made by an unreleased version: its table {table} has no {min(lacking)}.",
+                hint="Begin with an empty data directory, or run the version that made it.",
+            )
+
+
 def configuration(connection: Connection) -> Any:
     """Return Alembic's configuration, for migrations over this connection."""
     from alembic.config import Config
@@ -48,10 +60,12 @@ def configuration(connection: Connection) -> Any:
 async def migrate(database: Database) -> None:
     """Run all migrations that have not run yet, in one transaction (SQLite and PostgreSQL roll back DDL).
 
-    Raises InvalidInput for a database that somebody else's migrations made.
+    Raises InvalidInput for a database that somebody else's migrations made, or one of an unreleased version.
     """
     async with database.read() as tx:
-        if await tx.run_sync(_is_current):
-            return
-    async with database.write() as tx:
-        await tx.run_sync(_upgrade)
+        is_current = await tx.run_sync(_is_current)
+    if not is_current:
+        async with database.write() as tx:
+            await tx.run_sync(_upgrade)
+    async with database.read() as tx:
+        await tx.run_sync(_check_columns)
