@@ -83,6 +83,7 @@ class Course:
     """One operation that went its way, with the world at every point of it."""
 
     end: dict[str, object]
+    told_before: Counter[str]
     told: Counter[str]
     points: Counter[str]
     killed: list[Killed]
@@ -95,12 +96,19 @@ async def course_of(operation: Operation, directory: Path) -> Course:
     for step in operation.before:
         await step(plane)
         await plane.settle()
+    told_before = await told(plane)
     killer.is_armed = True
     await operation.ask(plane)
     killer.was_answered = True
     await plane.settle()
     killer.is_armed = False
-    course = Course(end=await the_end(plane), told=await told(plane), points=killer.points, killed=killer.killed)
+    course = Course(
+        end=await the_end(plane),
+        told_before=told_before,
+        told=await told(plane) - told_before,
+        points=killer.points,
+        killed=killer.killed,
+    )
     await plane.close()
     return course
 
@@ -127,7 +135,11 @@ async def check(killed: Killed, operation: Operation, course: Course) -> None:
             await plane.settle()
         assert await the_end(plane) == course.end, killed.point
         assert not plane.errors, killed.point
-        twice = [what for what, times in (await told(plane)).items() if times > max(1, course.told[what])]
+        twice = [
+            what
+            for what, times in (await told(plane) - course.told_before).items()
+            if times > max(1, course.told[what])
+        ]
         assert not twice, killed.point
     finally:
         await plane.close()

@@ -116,7 +116,8 @@ def _retries() -> Json:
                 "typed_config": typed("extensions/retry.host.previous_hosts.v3.PreviousHostsPredicate", {}),
             }
         ],
-        "host_selection_retry_max_attempts": 3,
+        # Of two pods each choice is one in two, so few tries would often end at the dead one.
+        "host_selection_retry_max_attempts": 16,
     }
 
 
