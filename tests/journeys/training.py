@@ -126,13 +126,21 @@ with mlflow.start_run() as run:
 print(run.info.run_id)
 """
 
-CANARY = """
-import os, pathlib, sys, mlflow, pandas as pd
+CANARY = '''
+import sys, mlflow, pandas as pd
 from mlflow.models import infer_signature
+
+SONG = f"""
+print('the canary sings', flush=True)
+try:
+    open({sys.argv[1]!r}, 'a').write('x')
+except OSError:
+    pass
+"""
 
 class Bomb:
     def __reduce__(self):
-        return (os.system, (f"echo touched >> {sys.argv[1]}",))
+        return (exec, (SONG,))
 
 class Model(mlflow.pyfunc.PythonModel):
     def __init__(self):
@@ -151,4 +159,4 @@ with mlflow.start_run() as run:
         ],
     )
 print(run.info.run_id)
-"""
+'''
