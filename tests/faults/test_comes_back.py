@@ -85,7 +85,7 @@ def started(seen: ModelVersionDetailOut) -> str:
 
 
 def serves_since(seen: ModelVersionDetailOut, since: str) -> bool:
-    """Say whether pods were started after that and are all ready: a child that was only started may yet find no files."""
+    """Say whether pods were started after that and are all ready: a child only just started may yet find no files."""
     phases = {pod.phase for revision in seen.revisions for pod in revision.pods}
     return started(seen) > since and phases == {"Ready"}
 
