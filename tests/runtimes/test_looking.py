@@ -107,3 +107,24 @@ def test_a_pod_whose_stub_never_wrote_is_seen_by_its_spec(scene: Scene) -> None:
     assert [(pod.id, pod.status) for pod in scene.pods.look()] == [("p1", None)]
     (scene.home / "p1" / "spec.json").write_text("torn")
     assert scene.pods.look() == []
+
+
+def test_what_was_never_begun_or_is_half_deleted_is_left_over(scene: Scene) -> None:
+    for pod, names in {"p1": [], "p2": ["home", "log"], "p3": ["config.json", ".spec.json.12ab"]}.items():
+        for name in names:
+            (scene.home / pod / name).mkdir(parents=True)
+        (scene.home / pod).mkdir(parents=True, exist_ok=True)
+    assert scene.pods.left_over() == ["p1", "p2", "p3"]
+
+
+def test_who_runs_or_says_something_or_is_a_stranger_is_not_left_over(scene: Scene) -> None:
+    scene.begin("runs")
+    scene.write("was")
+    scene.begin("locked")
+    (scene.home / "locked" / "status.json").unlink()
+    for pod, name in (("begun", "spec.json"), ("stranger", "thesis.txt"), ("UPPER", "home")):
+        (scene.home / pod).mkdir()
+        (scene.home / pod / name).write_text("")
+    assert scene.pods.left_over() == []
+    scene.end("locked")
+    assert scene.pods.left_over() == ["locked"]

@@ -300,6 +300,18 @@ async def test_a_stranger_in_the_pods_directory_is_left_alone(machine: Machine) 
     assert stranger.exists()
 
 
+async def test_what_a_killed_control_plane_only_began_to_make_goes(machine: Machine) -> None:
+    """Nobody knows of such a pod, so nobody would ever ask for its removal."""
+    begun, sockets = machine.home.pods / "begun", machine.home.sockets / "begun"
+    (begun / "home" / "tmp").mkdir(parents=True)
+    sockets.mkdir(parents=True)
+    runtime = machine.runtime()
+    assert await runtime.observe() == []
+    async with asyncio.timeout(10):
+        while begun.exists() or sockets.exists():
+            await asyncio.sleep(0.03)
+
+
 async def test_the_event_loop_is_never_held_up(machine: Machine) -> None:
     runtime = machine.runtime()
     worst = 0.0

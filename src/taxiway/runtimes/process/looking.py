@@ -16,6 +16,8 @@ from taxiway.stub.children import ChildStatus
 
 _POD_ID = re.compile(r"[0-9a-z][0-9a-z-]{0,39}\Z")
 _Mark = tuple[int, int, int]
+_OF_A_POD = frozenset(["config.json", "home", "lock", "log", "stub.err"])
+"""What a pod's directory holds beside the two files that say whose it is."""
 
 
 class PodDirectories:
@@ -29,12 +31,19 @@ class PodDirectories:
 
     def look(self) -> list[PodSeen]:
         """Look once, oldest pods first."""
-        try:
-            pods = sorted(PodId(name) for name in os.listdir(self._home) if _POD_ID.match(name))  # noqa: PTH208
-        except FileNotFoundError:
-            pods = []
+        pods = self._names()
         self._known = {pod: self._known[pod] for pod in pods if pod in self._known}
         return [seen for pod in pods if (seen := self._look_at(pod)) is not None]
+
+    def left_over(self) -> list[PodId]:
+        """List those that a control plane was killed while making or deleting: no file says whose they are."""
+        return [pod for pod in self._names() if pod not in self._known and _is_left_over(f"{self._home}/{pod}")]
+
+    def _names(self) -> list[PodId]:
+        try:
+            return sorted(PodId(name) for name in os.listdir(self._home) if _POD_ID.match(name))  # noqa: PTH208
+        except FileNotFoundError:
+            return []
 
     def _look_at(self, pod: PodId) -> PodSeen | None:
         """Read one pod's directory; None for one that does not say that it is a pod's."""
@@ -50,6 +59,16 @@ class PodDirectories:
         if mark is not None and seen is not None and seen.status is not None and seen.status.is_alive:
             self._known[pod] = (mark, seen)
         return seen
+
+
+def _is_left_over(directory: str) -> bool:
+    """Tell a pod's directory without a spec and a status from a stranger's, and from one whose stub still lives."""
+    try:
+        names = os.listdir(directory)  # noqa: PTH208
+    except OSError:
+        return False
+    is_ours = all(name in _OF_A_POD or name.startswith((".config.json.", ".spec.json.")) for name in names)
+    return is_ours and not identity.is_locked(f"{directory}/lock")
 
 
 def _mark(file: str) -> _Mark | None:

@@ -108,6 +108,8 @@ class ProcessRuntime:
 
     async def observe(self) -> Sequence[PodObservation]:
         """Tell every pod that has a directory here, wanted or not."""
+        if self._keeper is None:
+            self._begin_keeping()
         seen = await self._in_thread(self._pods.look)
         return [observe_pod(pod) for pod in seen]
 
@@ -161,6 +163,8 @@ class ProcessRuntime:
         seen: dict[RevisionId, list[PodSeen]] = {revision: [] for revision in self._wanted}
         for pod in self._pods.look():
             seen.setdefault(pod.revision, []).append(pod)
+        for pod_id in self._pods.left_over():
+            self._delete(pod_id)
         for revision, pods in seen.items():
             self._settle(revision, pods, raises=False)
         return bool(self._kill_at)
@@ -260,8 +264,11 @@ class ProcessRuntime:
         kept = self._home.dead_logs / pod
         kept.mkdir(parents=True, exist_ok=True, mode=0o700)
         _replace(kept / "pod.json", json.dumps({"pod": pod, "revision": revision}))
+        self._delete(pod, keep_log_in=kept / "log")
+
+    def _delete(self, pod: PodId, *, keep_log_in: Path | None = None) -> None:
         try:
-            children.remove(self._home.pods / pod, keep_log_in=kept / "log")
+            children.remove(self._home.pods / pod, keep_log_in=keep_log_in)
         except (TaxiwayError, OSError) as error:
             _log.warning("pod %s could not be cleared away: %s", pod, error)
             return
