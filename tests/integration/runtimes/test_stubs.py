@@ -46,11 +46,13 @@ pytestmark = pytest.mark.integration
 QUICK = Backoff(initial=timedelta(seconds=0.1), maximum=timedelta(seconds=1))
 FORKS = """
 import os, sys, time
+made, say = os.pipe()
 for _ in range(2):
     if os.fork() == 0:
         os.setsid()
-        if os.fork() == 0: time.sleep(600)
+        if os.fork() > 0: os.write(say, b".")
         time.sleep(600)
+for _ in range(2): os.read(made, 1)
 print("up", flush=True)
 time.sleep(600)
 """
