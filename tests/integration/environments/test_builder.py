@@ -377,7 +377,7 @@ def test_a_broken_shim_hides_no_python(tmp_path: Path) -> None:
 
 VERSIONS = """
 import warnings; warnings.simplefilter('ignore')
-import mlflow, mlflow.pyfunc, pandas, numpy, pydantic, httptools, uvloop
+import mlflow, mlflow.pyfunc, pandas, numpy, pydantic, httptools, msgspec, uvloop
 print(mlflow.__version__, pandas.__version__, pydantic.VERSION)
 """
 
