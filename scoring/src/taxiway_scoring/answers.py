@@ -11,6 +11,10 @@ import math
 from datetime import date, datetime, time
 from typing import Any
 
+import msgspec
+
+_write = msgspec.json.Encoder().encode
+
 
 def plain(value: Any) -> Any:
     """Turn what a model returned into what JSON has. Raises TypeError for what it has not."""
@@ -66,3 +70,20 @@ def write_predictions(predictions: Any) -> bytes:
         return json.dumps(document, allow_nan=False, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:  # lone surrogates, which UTF-8 has not but an escape has
         return json.dumps(document, allow_nan=False).encode("ascii")
+
+
+def write_array(values: Any) -> bytes | None:
+    """Return the same of a NumPy array of 1 or 2 dimensions (float32 widened, as ``plain`` does it).
+
+    None for arrays of anything but numbers, truths and texts; those go through ``plain``.
+    """
+    kind = values.dtype.kind
+    if kind not in "fiubOU" or (kind == "f" and values.dtype.itemsize > 8):
+        return None
+    rows = values.tolist()
+    if kind == "O" and not all(type(row) is str for row in rows):
+        return None
+    try:
+        return b'{"predictions":' + _write(rows) + b"}"  # msgspec writes null for what is not finite
+    except UnicodeEncodeError:  # lone surrogates
+        return None
