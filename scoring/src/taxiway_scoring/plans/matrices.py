@@ -1,0 +1,467 @@
+"""Preprocessing, compiled: from rows to the matrix that a pipeline's last step sees.
+
+Three kinds of transformers are known. *Tables*: encoders whose output for a column depends on that column's value
+alone are asked once for every category, for a missing value and for an unknown one; then their answers are looked up.
+*Arithmetic*: scalers and imputers do the operations of scikit-learn in its order. *As itself*: any other transformer
+that sees numbers is called on the array of those numbers.
+
+None of this need be right for every version of every library: ``proof.py`` compares before a plan is used.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Any
+
+from taxiway_scoring.contract import NULLABLE, Column
+from taxiway_scoring.decoding import Rows
+from taxiway_scoring.plans import NotCompilable
+from taxiway_scoring.plans.frames import DTYPES
+
+NUMERIC = ("boolean", "integer", "long", "float", "double")
+ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
+"""They look at one column's value at a time, and at nothing else."""
+MAX_TABLE_CELLS = 4_000_000
+UNKNOWN_TEXT = "\x02 no such category \x03"
+Make = Callable[[Rows], Any]
+Operate = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Makes matrices: ``make(rows)`` returns a NumPy array (rows by ``width``) of ``dtype``."""
+
+    name: str
+    width: int
+    dtype: Any
+    make: Make
+    is_sparse: bool = False
+    """The original is a sparse matrix; ``make`` returns a dense one of the same values."""
+
+    def transform(self, rows: Rows) -> Any:
+        """Return the matrix of rows (at least one)."""
+        return self.make(rows)
+
+    def as_sparse(self) -> Matrix:
+        """Return the same, made sparse at the end, for estimators to which that is not the same."""
+        from scipy.sparse import csr_matrix
+
+        make = self.make
+        return replace(self, make=lambda rows: csr_matrix(make(rows)))
+
+
+def compile_matrix(steps: Sequence[Any], columns: Sequence[Column]) -> Matrix:
+    """Compile the transformers before a model's last step, applied to a table's columns. Raises NotCompilable."""
+    return _chain(list(steps), columns, list(range(len(columns))))
+
+
+def _chain(steps: list[Any], columns: Sequence[Column], places: list[int]) -> Matrix:
+    """Compile transformers one after another, of which the first sees these columns of the table."""
+    if not steps:
+        return _numbers(columns, places)
+    for step in steps:
+        if getattr(step, "_sklearn_output_config", {}).get("transform", "default") != "default":
+            raise NotCompilable(f"a {type(step).__name__} that returns frames")
+    name = type(steps[0]).__name__
+    if name == "ColumnTransformer":
+        matrix, rest = _column_transformer(steps[0], columns, places), steps[1:]
+    elif name == "FeatureUnion":
+        matrix, rest = _union(steps[0], columns, places), steps[1:]
+    elif count := _tabulated(steps):
+        matrix, rest = _table(steps[:count], columns, places), steps[count:]
+    else:
+        strange = sorted({columns[at].type.kind for at in places} - {*NUMERIC})
+        if strange:
+            raise NotCompilable(f"a {name} on {' and '.join(strange)} columns")
+        matrix, rest = _numbers(columns, places), steps
+    for step in rest:
+        matrix = _then(matrix, step)
+    return matrix
+
+
+def _inner_steps(transformer: Any) -> list[Any]:
+    if type(transformer).__name__ != "Pipeline":
+        return [transformer]
+    return [
+        s for _, step in transformer.steps if step is not None and step != "passthrough" for s in _inner_steps(step)
+    ]
+
+
+# ------------------------------------------------------------------ numbers
+
+
+def _numbers(columns: Sequence[Column], places: list[int]) -> Matrix:
+    """Return columns of numbers as one array of the type to which NumPy promotes theirs."""
+    import numpy as np
+
+    kinds = [columns[at].type.kind for at in places]
+    strange = next((kind for kind in kinds if kind not in NUMERIC), None)
+    if strange is not None:
+        raise NotCompilable(f"a {strange} column that is not encoded")
+    dtype = np.result_type(*(np.dtype(DTYPES[kind]) for kind in kinds))
+    short = [at for at, kind in enumerate(kinds) if kind == "float"] if dtype == np.float64 else []
+    pick: Any = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+    array, float32 = np.array, np.float32
+
+    def whole(rows: Rows) -> Any:
+        return array(rows, dtype=dtype)
+
+    def picked(rows: Rows) -> Any:
+        return array([pick(row) for row in rows], dtype=dtype)
+
+    def rounded(rows: Rows) -> Any:
+        matrix = picked(rows)
+        matrix[:, short] = matrix[:, short].astype(float32)
+        return matrix
+
+    make = rounded if short else whole if places == list(range(len(columns))) else picked
+    return Matrix("columns", len(places), dtype, make)
+
+
+def _then(matrix: Matrix, step: Any) -> Matrix:
+    """Apply one more transformer, which sees an array in the original too (or numbers of a frame)."""
+    import numpy as np
+
+    name = type(step).__name__
+    if matrix.is_sparse:
+        raise NotCompilable(f"a {name} after a sparse matrix")
+    as_itself = _as_itself(step)
+    probe = as_itself(np.ones((1, matrix.width), dtype=matrix.dtype))
+    is_sparse = hasattr(probe, "toarray")
+    known = _ARITHMETIC.get(name)
+    operate = None
+    if known is not None and matrix.dtype in (np.float64, np.int64, np.int32) and probe.shape[1] == matrix.width:
+        operate = known(step)
+    make = matrix.make
+    apply = _densely(as_itself) if is_sparse else as_itself
+    if operate is not None:
+        apply = _checked(operate, as_itself)
+    return Matrix(f"{matrix.name} → {name}", probe.shape[1], probe.dtype, lambda rows: apply(make(rows)), is_sparse)
+
+
+def _densely(transform: Operate) -> Operate:
+    def apply(matrix: Any) -> Any:
+        return transform(matrix).toarray()
+
+    return apply
+
+
+def _as_itself(step: Any) -> Operate:
+    """Return the transformer's own method, without the check of names that arrays do not have."""
+    own = without_names(step)
+    if not hasattr(own, "transform"):
+        raise NotCompilable(f"a {type(step).__name__}, which does not transform")
+    return own.transform  # type: ignore[no-any-return]
+
+
+def without_names(step: Any) -> Any:
+    """Return a fitted estimator that does not look for the names of columns."""
+    own = copy.copy(step)
+    own.__dict__.pop("feature_names_in_", None)
+    return own
+
+
+def _checked(operate: Operate, as_itself: Operate) -> Operate:
+    """Do the arithmetic where all is finite; scikit-learn itself knows what it says to the rest."""
+    import numpy as np
+
+    def apply(matrix: Any) -> Any:
+        result = operate(matrix.astype(np.float64))
+        return result if math.isfinite(result.sum()) else as_itself(matrix)
+
+    return apply
+
+
+def _standard(step: Any) -> Operate | None:
+    mean = step.mean_ if step.with_mean else None
+    scale = step.scale_ if step.with_std else None
+
+    def operate(x: Any) -> Any:
+        if mean is not None:
+            x -= mean
+        if scale is not None:
+            x /= scale
+        return x
+
+    return operate
+
+
+def _robust(step: Any) -> Operate | None:
+    center = step.center_ if step.with_centering else None
+    scale = step.scale_ if step.with_scaling else None
+
+    def operate(x: Any) -> Any:
+        if center is not None:
+            x -= center
+        if scale is not None:
+            x /= scale
+        return x
+
+    return operate
+
+
+def _min_max(step: Any) -> Operate | None:
+    if step.clip:
+        return None
+    scale, least = step.scale_, step.min_
+
+    def operate(x: Any) -> Any:
+        x *= scale
+        x += least
+        return x
+
+    return operate
+
+
+def _max_abs(step: Any) -> Operate | None:
+    if getattr(step, "clip", False):
+        return None
+    scale = step.scale_
+
+    def operate(x: Any) -> Any:
+        x /= scale
+        return x
+
+    return operate
+
+
+def _impute(step: Any) -> Operate | None:
+    import numpy as np
+
+    missing, known = step.missing_values, step.statistics_
+    if not (isinstance(missing, float) and math.isnan(missing)) or step.add_indicator or known.dtype.kind != "f":
+        return None
+    isnan, where = np.isnan, np.where
+    return lambda x: where(isnan(x), known, x)
+
+
+_ARITHMETIC: dict[str, Callable[[Any], Operate | None]] = {
+    "StandardScaler": _standard,
+    "RobustScaler": _robust,
+    "MinMaxScaler": _min_max,
+    "MaxAbsScaler": _max_abs,
+    "SimpleImputer": _impute,
+}
+
+
+# ------------------------------------------------------------------ side by side
+
+
+def _column_transformer(transformer: Any, columns: Sequence[Column], places: list[int]) -> Matrix:
+    if transformer.transformer_weights:
+        raise NotCompilable("a ColumnTransformer with weights")
+    branches = []
+    for _, inner, chosen in transformer.transformers_:
+        if isinstance(inner, str) and inner == "drop":
+            continue
+        own = _chosen(chosen, [str(columns[at].name) for at in places])
+        if not own:
+            continue
+        steps = [] if isinstance(inner, str) or _is_identity(inner) else _inner_steps(inner)
+        branches.append(_chain(steps, columns, [places[at] for at in own]))
+    return _beside(branches, is_sparse=bool(transformer.sparse_output_))
+
+
+def _is_identity(transformer: Any) -> bool:
+    return type(transformer).__name__ == "FunctionTransformer" and transformer.func is None
+
+
+def _chosen(chosen: Any, names: list[str]) -> list[int]:
+    """Return which columns a ColumnTransformer's entry means: names, places, a slice or a mask."""
+    if isinstance(chosen, (str, int)) or callable(chosen):
+        raise NotCompilable("a ColumnTransformer that hands on a single column")
+    if isinstance(chosen, slice):
+        if isinstance(chosen.start, str) or isinstance(chosen.stop, str):
+            start = None if chosen.start is None else names.index(chosen.start)
+            stop = None if chosen.stop is None else names.index(chosen.stop) + 1
+            chosen = slice(start, stop, chosen.step)
+        return [*range(len(names))[chosen]]
+    items = list(chosen)
+    if items and all(type(item).__name__ in ("bool", "bool_") for item in items):
+        return [at for at, item in enumerate(items) if item]
+    try:
+        return [names.index(item) if isinstance(item, str) else range(len(names))[item] for item in items]
+    except (ValueError, IndexError):
+        raise NotCompilable("a ColumnTransformer of columns that the contract has not") from None
+
+
+def _union(union: Any, columns: Sequence[Column], places: list[int]) -> Matrix:
+    if union.transformer_weights:
+        raise NotCompilable("a FeatureUnion with weights")
+    branches = [
+        _chain([] if inner == "passthrough" or _is_identity(inner) else _inner_steps(inner), columns, places)
+        for _, inner in union.transformer_list
+        if inner != "drop"
+    ]
+    return _beside(branches, is_sparse=any(branch.is_sparse for branch in branches))
+
+
+def _beside(branches: list[Matrix], *, is_sparse: bool) -> Matrix:
+    import numpy as np
+
+    if not branches:
+        raise NotCompilable("a transformer that keeps no column")
+    names = " + ".join(dict.fromkeys(branch.name for branch in branches))
+    if len(branches) == 1:
+        return replace(branches[0], is_sparse=is_sparse)
+    dtype = np.result_type(*(branch.dtype for branch in branches))
+    width, parts = 0, []
+    for branch in branches:
+        parts.append((slice(width, width + branch.width), branch.make))
+        width += branch.width
+    empty = np.empty
+
+    def make(rows: Rows) -> Any:
+        matrix = empty((len(rows), width), dtype)
+        for place, make_part in parts:
+            matrix[:, place] = make_part(rows)
+        return matrix
+
+    return Matrix(f"({names})", width, dtype, make, is_sparse)
+
+
+# ------------------------------------------------------------------ tables
+
+
+def _tabulated(steps: Sequence[Any]) -> int:
+    """Return how many of the first steps make a table together: imputers, then one encoder."""
+    for count, step in enumerate(steps, 1):
+        name = type(step).__name__
+        if name in ENCODERS:
+            return count
+        if name != "SimpleImputer" or step.add_indicator:
+            return 0
+    return 0
+
+
+def _table(steps: Sequence[Any], columns: Sequence[Column], places: list[int]) -> Matrix:
+    """Ask the steps about every value that they tell apart."""
+    import numpy as np
+    import pandas as pd
+
+    categories = steps[-1].categories_
+    kinds = [columns[at].type.kind for at in places]
+    if len(categories) != len(places) or "float" in kinds or "datetime" in kinds:
+        raise NotCompilable(f"a {type(steps[-1]).__name__} of other columns than it was given")
+    domains = [_domain(kind, known) for kind, known in zip(kinds, categories)]
+    base = [domain[0] for domain in domains]
+
+    def ask(rows: list[list[Any]]) -> Any:
+        frame = pd.DataFrame(
+            {
+                columns[at].name: pd.Series(values, dtype="object").astype(DTYPES[kind])
+                for at, kind, values in zip(places, kinds, zip(*rows))
+            }
+        )
+        result: Any = frame
+        for step in steps:
+            result = step.transform(result)
+        return result
+
+    found = ask([base])
+    is_sparse = hasattr(found, "toarray")
+
+    def dense(rows: list[list[Any]]) -> Any:
+        result = ask(rows)
+        return result.toarray() if is_sparse else result
+
+    ground = dense([base])[0]
+    width, owner = len(ground), set[int]()
+    if sum(map(len, domains)) * width > 4 * MAX_TABLE_CELLS:
+        raise NotCompilable(f"a {type(steps[-1]).__name__} with too many categories")
+    tables: list[Any] = []
+    for at, (kind, domain) in enumerate(zip(kinds, domains)):
+        with_value = [[*base[:at], value, *base[at + 1 :]] for value in domain]
+        answers, keys = [*dense(with_value)], dict(zip(domain, range(len(domain))))
+        unknown = None
+        strange = _strangers(kind, domain)
+        for value in strange:
+            try:
+                answer = dense([[*base[:at], value, *base[at + 1 :]]])[0]
+            except ValueError:
+                continue
+            if value is None:
+                keys[None] = len(answers)
+            else:
+                unknown = len(answers)
+            answers.append(answer)
+        stacked = np.array(answers)
+        differs = (stacked != ground) & ~(np.not_equal(stacked, stacked) & np.not_equal(ground, ground))
+        own = np.flatnonzero(differs.any(axis=0)).tolist()
+        if owner & {*own}:
+            raise NotCompilable(f"a {type(steps[-1]).__name__} that mixes columns")
+        owner |= {*own}
+        is_run = own and own == list(range(own[0], own[-1] + 1))
+        tables.append(
+            (places[at], keys, unknown, slice(own[0], own[-1] + 1) if is_run else own, stacked[:, own].copy())
+        )
+
+    def make(rows: Rows) -> Any:
+        matrix = np.empty((len(rows), width), ground.dtype)
+        matrix[:] = ground
+        try:
+            if len(rows) == 1:
+                row = rows[0]
+                for place, keys, unknown, own, answers in tables:
+                    at = keys.get(row[place], unknown)
+                    matrix[0, own] = answers[at]  # None, where it is not in the table, adds a dimension
+            else:
+                for place, keys, unknown, own, answers in tables:
+                    matrix[:, own] = answers[[keys.get(row[place], unknown) for row in rows]]
+        except (IndexError, ValueError, TypeError):
+            raise ValueError("Found unknown categories") from None
+        return matrix
+
+    guarded: Make = make
+    is_open = [
+        unknown is not None and (kind not in NULLABLE or None in keys)
+        for kind, (_, keys, unknown, _, _) in zip(kinds, tables)
+    ]
+    if not all(is_open):
+        guarded = _guarded(make, [(place, keys, unknown is None) for place, keys, unknown, _, _ in tables])
+    return Matrix(" → ".join(type(step).__name__ for step in steps), width, ground.dtype, guarded, is_sparse)
+
+
+def _guarded(make: Make, tables: list[tuple[int, dict[Any, int], bool]]) -> Make:
+    """Raise for values that the original refuses."""
+
+    def guarded(rows: Rows) -> Any:
+        for place, keys, is_closed in tables:
+            for row in rows:
+                value = row[place]
+                if value not in keys and (is_closed or value is None):
+                    raise ValueError("Found unknown categories")
+        return make(rows)
+
+    return guarded
+
+
+def _domain(kind: str, categories: Any) -> list[Any]:
+    """Return the values of a column's cells that an encoder knows, missing ones aside."""
+    known = [value for value in categories.tolist() if value is not None and value == value]
+    values: list[Any]
+    if kind == "string":
+        values = [value for value in known if isinstance(value, str)]
+    elif kind == "boolean":
+        values = [False, True]
+    elif kind == "double":
+        values = [float(value) for value in known if not isinstance(value, str)]
+    else:
+        values = [int(value) for value in known if not isinstance(value, str) and value == int(value)]
+    if not values:
+        raise NotCompilable("an encoder without categories")
+    return list(dict.fromkeys(values))
+
+
+def _strangers(kind: str, domain: list[Any]) -> list[Any]:
+    """Return a missing value, where a column may have one, and one that is in no category."""
+    missing: list[Any] = [None] if kind in NULLABLE else []
+    if kind == "boolean":
+        return missing
+    if kind == "string":
+        return [*missing, UNKNOWN_TEXT]
+    return [*missing, next(n for n in range(len(domain) + 1) if n not in domain)]
