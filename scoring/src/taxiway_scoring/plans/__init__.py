@@ -41,6 +41,8 @@ class Estimator:
     predict: Callable[[Any], Any]
     takes_dense: bool = False
     """A dense matrix gives the same as a sparse one."""
+    adds_exactly: bool = False
+    """How the matrix lies in memory makes no difference."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def compile_plan(native: Native, contract: Contract) -> Plan:
     from taxiway_scoring.plans.matrices import compile_matrix
 
     steps = _steps(native.model)
-    matrix = compile_matrix(steps[:-1], contract.columns)
     estimator = compile_estimator(steps[-1], native.method)
+    matrix = compile_matrix(steps[:-1], contract.columns, in_order=not estimator.adds_exactly)
     if matrix.is_sparse and not estimator.takes_dense:
         matrix = matrix.as_sparse()
     return MatrixPlan(" → ".join([matrix.name, estimator.name]), matrix, estimator)

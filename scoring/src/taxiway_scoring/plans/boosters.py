@@ -28,7 +28,7 @@ def lightgbm_estimator(model: Any, method: str) -> Estimator:
     if name == "Booster":
         if method != "predict":
             raise NotCompilable(f"a LightGBM Booster has no {method}")
-        return Estimator("LightGBM", _lightgbm(model, {}), takes_dense=True)
+        return Estimator("LightGBM", _lightgbm(model, {}), takes_dense=True, adds_exactly=True)
     if name not in ("LGBMClassifier", "LGBMRegressor", "LGBMRanker") or not hasattr(model, "_process_params"):
         raise NotCompilable(f"{name} of LightGBM")
     if callable(getattr(model, "_objective", None)):
@@ -37,8 +37,8 @@ def lightgbm_estimator(model: Any, method: str) -> Estimator:
     if name != "LGBMClassifier":
         if method != "predict":
             raise NotCompilable(f"{name} has no {method}")
-        return Estimator(name, scores, takes_dense=True)
-    return Estimator(name, _of_classes(scores, model, method), takes_dense=True)
+        return Estimator(name, scores, takes_dense=True, adds_exactly=True)
+    return Estimator(name, _of_classes(scores, model, method), takes_dense=True, adds_exactly=True)
 
 
 def _prediction_params(model: Any) -> dict[str, Any]:
@@ -132,17 +132,27 @@ def xgboost_estimator(model: Any, method: str) -> Estimator:
     if name == "Booster":
         if method != "predict":
             raise NotCompilable(f"an XGBoost Booster has no {method}")
-        return Estimator("XGBoost", _xgboost(model, float("nan"), None), takes_dense=False)
+        import xgboost
+
+        def of_matrix(matrix: Any) -> Any:
+            return model.predict(xgboost.DMatrix(matrix), validate_features=False)
+
+        return Estimator("XGBoost", _xgboost(model, float("nan"), (0, 0), of_matrix), adds_exactly=True)
     if name not in ("XGBClassifier", "XGBRegressor"):
         raise NotCompilable(f"{name} of XGBoost")
     if callable(model.objective):
         raise NotCompilable("XGBoost with an objective of its own")
     booster = model.get_booster()
-    scores = _xgboost(booster, model.missing, model._get_iteration_range(None))
+    span = model._get_iteration_range(None)
+
+    def in_place(matrix: Any) -> Any:
+        return booster.inplace_predict(matrix, iteration_range=span, missing=model.missing, validate_features=False)
+
+    scores = _xgboost(booster, model.missing, span, in_place)
     if name == "XGBRegressor":
         if method != "predict":
             raise NotCompilable(f"{name} has no {method}")
-        return Estimator(name, scores, takes_dense=False)
+        return Estimator(name, scores, adds_exactly=True)
     import numpy as np
 
     def proba(matrix: Any) -> Any:
@@ -158,10 +168,13 @@ def xgboost_estimator(model: Any, method: str) -> Estimator:
     methods = {"predict": label, "predict_proba": proba}
     if method not in methods or getattr(model, "n_classes_", 2) < 2:
         raise NotCompilable(f"XGBClassifier with {method}")
-    return Estimator(name, methods[method], takes_dense=False)
+    return Estimator(name, methods[method], adds_exactly=True)
 
 
-def _xgboost(booster: Any, missing: float, span: tuple[int, int] | None) -> Callable[[Any], Any]:
+def _xgboost(
+    booster: Any, missing: float, span: tuple[int, int], otherwise: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
+    """Return what predicts with the trees of ``span``; sparse and strange matrices go to ``otherwise``."""
     import numpy as np
 
     try:
@@ -178,9 +191,6 @@ def _xgboost(booster: Any, missing: float, span: tuple[int, int] | None) -> Call
         raise NotCompilable("XGBoost on categories")
     if kind not in ("gbtree", "dart"):
         raise NotCompilable(f"XGBoost with the booster {kind}")
-    if span is None:
-        # ``Booster.predict`` without an iteration range takes all trees.
-        span = (0, 0)
     config = json.dumps(
         {
             "training": False,
@@ -196,12 +206,16 @@ def _xgboost(booster: Any, missing: float, span: tuple[int, int] | None) -> Call
     result = ctypes.POINTER(ctypes.c_float)()
     shape_at, dimensions_at, result_at = ctypes.byref(shape), ctypes.byref(dimensions), ctypes.byref(result)
     contiguous, from_address = np.ascontiguousarray, np.ctypeslib.as_array
-    template = '{"data":[%d,true],"shape":[%d,%d],"typestr":"<f8","version":3,"strides":null}'
+    template = '{"data":[%d,true],"shape":[%d,%d],"typestr":"<f4","version":3,"strides":null}'
+    isinf = np.isinf
 
     def scores(matrix: Any) -> Any:
         if hasattr(matrix, "toarray"):
-            return sparse(matrix)
-        x = contiguous(matrix, dtype=np.float64)
+            return otherwise(matrix)
+        with np.errstate(over="ignore"):
+            x = contiguous(matrix, dtype=np.float32)
+        if isinf(x).any():  # XGBoost itself knows what it says to numbers that are too large
+            return otherwise(matrix)
         rows, features = x.shape
         if features != width:
             raise ValueError(f"The model has {width} features, the input {features}.")
@@ -213,11 +227,6 @@ def _xgboost(booster: Any, missing: float, span: tuple[int, int] | None) -> Call
             total *= size
         # The library uses its buffer again at the next call.
         return from_address(result, (total,)).copy().reshape(sizes)
-
-    def sparse(matrix: Any) -> Any:
-        return booster.inplace_predict(
-            matrix, iteration_range=span, missing=missing, validate_features=False, base_margin=None
-        )
 
     scores.keep = booster  # type: ignore[attr-defined]
     return scores

@@ -29,7 +29,7 @@ def compile_estimator(estimator: Any, method: str) -> Estimator:
     special = _FORESTS.get(kind.__name__) if package == "sklearn" else None
     quick = special(estimator, method, call) if special is not None else None
     if quick is not None:
-        return Estimator(kind.__name__, quick, takes_dense=True)
+        return Estimator(kind.__name__, quick, takes_dense=True, adds_exactly=True)
     return Estimator(kind.__name__, call)
 
 

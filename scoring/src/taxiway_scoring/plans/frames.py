@@ -42,7 +42,7 @@ class FrameMaker:
             if dtype == "datetime64[ns]":
                 columns[name] = self._series(values, dtype="object").astype(dtype)
             elif dtype == "object":
-                columns[name] = self._series(values, dtype="object")
+                columns[name] = self._series(values)  # as pandas infers it: since version 3 it has a type for texts
             else:
                 columns[name] = self._array(values, dtype=dtype)
         return self._frame(columns)

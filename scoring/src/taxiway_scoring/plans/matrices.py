@@ -54,30 +54,41 @@ class Matrix:
         return replace(self, make=lambda rows: csr_matrix(make(rows)))
 
 
-def compile_matrix(steps: Sequence[Any], columns: Sequence[Column]) -> Matrix:
-    """Compile the transformers before a model's last step, applied to a table's columns. Raises NotCompilable."""
-    return _chain(list(steps), columns, list(range(len(columns))))
+def compile_matrix(steps: Sequence[Any], columns: Sequence[Column], *, in_order: bool) -> Matrix:
+    """Compile the transformers before a model's last step, applied to a table's columns. Raises NotCompilable.
+
+    ``in_order``: numbers lie in memory as they do in the original (by columns, where they come from a frame), since
+    sums that BLAS makes depend on that.
+    """
+    return _chain(list(steps), _Source(columns, in_order), list(range(len(columns))))
 
 
-def _chain(steps: list[Any], columns: Sequence[Column], places: list[int]) -> Matrix:
+@dataclass(frozen=True)
+class _Source:
+    columns: Sequence[Column]
+    in_order: bool
+
+
+def _chain(steps: list[Any], source: _Source, places: list[int]) -> Matrix:
     """Compile transformers one after another, of which the first sees these columns of the table."""
+    columns = source.columns
     if not steps:
-        return _numbers(columns, places)
+        return _numbers(source, places)
     for step in steps:
         if getattr(step, "_sklearn_output_config", {}).get("transform", "default") != "default":
             raise NotCompilable(f"a {type(step).__name__} that returns frames")
     name = type(steps[0]).__name__
     if name == "ColumnTransformer":
-        matrix, rest = _column_transformer(steps[0], columns, places), steps[1:]
+        matrix, rest = _column_transformer(steps[0], source, places), steps[1:]
     elif name == "FeatureUnion":
-        matrix, rest = _union(steps[0], columns, places), steps[1:]
+        matrix, rest = _union(steps[0], source, places), steps[1:]
     elif count := _tabulated(steps):
         matrix, rest = _table(steps[:count], columns, places), steps[count:]
     else:
         strange = sorted({columns[at].type.kind for at in places} - {*NUMERIC})
         if strange:
             raise NotCompilable(f"a {name} on {' and '.join(strange)} columns")
-        matrix, rest = _numbers(columns, places), steps
+        matrix, rest = _numbers(source, places), steps
     for step in rest:
         matrix = _then(matrix, step)
     return matrix
@@ -94,10 +105,11 @@ def _inner_steps(transformer: Any) -> list[Any]:
 # ------------------------------------------------------------------ numbers
 
 
-def _numbers(columns: Sequence[Column], places: list[int]) -> Matrix:
+def _numbers(source: _Source, places: list[int]) -> Matrix:
     """Return columns of numbers as one array of the type to which NumPy promotes theirs."""
     import numpy as np
 
+    columns = source.columns
     kinds = [columns[at].type.kind for at in places]
     strange = next((kind for kind in kinds if kind not in NUMERIC), None)
     if strange is not None:
@@ -105,7 +117,7 @@ def _numbers(columns: Sequence[Column], places: list[int]) -> Matrix:
     dtype = np.result_type(*(np.dtype(DTYPES[kind]) for kind in kinds))
     short = [at for at, kind in enumerate(kinds) if kind == "float"] if dtype == np.float64 else []
     pick: Any = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
-    array, float32 = np.array, np.float32
+    array, float32, by_columns = np.array, np.float32, np.asfortranarray
 
     def whole(rows: Rows) -> Any:
         return array(rows, dtype=dtype)
@@ -119,6 +131,8 @@ def _numbers(columns: Sequence[Column], places: list[int]) -> Matrix:
         return matrix
 
     make = rounded if short else whole if places == list(range(len(columns))) else picked
+    if source.in_order:
+        return Matrix("columns", len(places), dtype, lambda rows: by_columns(make(rows)))
     return Matrix("columns", len(places), dtype, make)
 
 
@@ -251,19 +265,19 @@ _ARITHMETIC: dict[str, Callable[[Any], Operate | None]] = {
 # ------------------------------------------------------------------ side by side
 
 
-def _column_transformer(transformer: Any, columns: Sequence[Column], places: list[int]) -> Matrix:
+def _column_transformer(transformer: Any, source: _Source, places: list[int]) -> Matrix:
     if transformer.transformer_weights:
         raise NotCompilable("a ColumnTransformer with weights")
     branches = []
     for _, inner, chosen in transformer.transformers_:
         if isinstance(inner, str) and inner == "drop":
             continue
-        own = _chosen(chosen, [str(columns[at].name) for at in places])
+        own = _chosen(chosen, [str(source.columns[at].name) for at in places])
         if not own:
             continue
         steps = [] if isinstance(inner, str) or _is_identity(inner) else _inner_steps(inner)
-        branches.append(_chain(steps, columns, [places[at] for at in own]))
-    return _beside(branches, is_sparse=bool(transformer.sparse_output_))
+        branches.append(_chain(steps, source, [places[at] for at in own]))
+    return _beside(branches, source, is_sparse=bool(transformer.sparse_output_))
 
 
 def _is_identity(transformer: Any) -> bool:
@@ -289,18 +303,18 @@ def _chosen(chosen: Any, names: list[str]) -> list[int]:
         raise NotCompilable("a ColumnTransformer of columns that the contract has not") from None
 
 
-def _union(union: Any, columns: Sequence[Column], places: list[int]) -> Matrix:
+def _union(union: Any, source: _Source, places: list[int]) -> Matrix:
     if union.transformer_weights:
         raise NotCompilable("a FeatureUnion with weights")
     branches = [
-        _chain([] if inner == "passthrough" or _is_identity(inner) else _inner_steps(inner), columns, places)
+        _chain([] if inner == "passthrough" or _is_identity(inner) else _inner_steps(inner), source, places)
         for _, inner in union.transformer_list
         if inner != "drop"
     ]
-    return _beside(branches, is_sparse=any(branch.is_sparse for branch in branches))
+    return _beside(branches, source, is_sparse=any(branch.is_sparse for branch in branches))
 
 
-def _beside(branches: list[Matrix], *, is_sparse: bool) -> Matrix:
+def _beside(branches: list[Matrix], source: _Source, *, is_sparse: bool) -> Matrix:
     import numpy as np
 
     if not branches:
@@ -313,7 +327,10 @@ def _beside(branches: list[Matrix], *, is_sparse: bool) -> Matrix:
     for branch in branches:
         parts.append((slice(width, width + branch.width), branch.make))
         width += branch.width
-    empty = np.empty
+    empty, hstack = np.empty, np.hstack
+
+    def joined(rows: Rows) -> Any:
+        return hstack([make_part(rows) for _, make_part in parts])
 
     def make(rows: Rows) -> Any:
         matrix = empty((len(rows), width), dtype)
@@ -321,7 +338,7 @@ def _beside(branches: list[Matrix], *, is_sparse: bool) -> Matrix:
             matrix[:, place] = make_part(rows)
         return matrix
 
-    return Matrix(f"({names})", width, dtype, make, is_sparse)
+    return Matrix(f"({names})", width, dtype, joined if source.in_order else make, is_sparse)
 
 
 # ------------------------------------------------------------------ tables
@@ -338,106 +355,117 @@ def _tabulated(steps: Sequence[Any]) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class _Lookup:
+    """One column's answers. A value that the original refuses has none."""
+
+    place: int
+    keys: dict[Any, int]
+    unknown: int | None
+    alone: dict[Any, int]
+    """The same for a request in which the column's every value is missing: pandas has no type for it then."""
+    own: Any
+    """The places in the matrix: a slice or a list."""
+    answers: Any
+
+    def find(self, rows: Rows) -> list[int]:
+        """Return which answer each row gets. Raises ValueError."""
+        place, unknown = self.place, self.unknown
+        values = [row[place] for row in rows]
+        keys = self.alone if values[0] is None and all(value is None for value in values) else self.keys
+        found = [keys.get(value, unknown) for value in values]
+        if None in found or (None in values and None not in keys):
+            raise ValueError("Found unknown categories")
+        return found  # type: ignore[return-value]
+
+
 def _table(steps: Sequence[Any], columns: Sequence[Column], places: list[int]) -> Matrix:
     """Ask the steps about every value that they tell apart."""
     import numpy as np
     import pandas as pd
 
+    encoder = type(steps[-1]).__name__
     categories = steps[-1].categories_
     kinds = [columns[at].type.kind for at in places]
     if len(categories) != len(places) or "float" in kinds or "datetime" in kinds:
-        raise NotCompilable(f"a {type(steps[-1]).__name__} of other columns than it was given")
+        raise NotCompilable(f"a {encoder} of other columns than it was given")
     domains = [_domain(kind, known) for kind, known in zip(kinds, categories)]
     base = [domain[0] for domain in domains]
 
-    def ask(rows: list[list[Any]]) -> Any:
-        frame = pd.DataFrame(
+    def ask_as_is(rows: list[list[Any]]) -> Any:
+        """Return the answer to cells, in a frame such as MLflow makes."""
+        result: Any = pd.DataFrame(
             {
-                columns[at].name: pd.Series(values, dtype="object").astype(DTYPES[kind])
+                columns[at].name: pd.Series(values) if kind == "string" else np.array(values, dtype=DTYPES[kind])
                 for at, kind, values in zip(places, kinds, zip(*rows))
             }
         )
-        result: Any = frame
         for step in steps:
             result = step.transform(result)
         return result
 
-    found = ask([base])
-    is_sparse = hasattr(found, "toarray")
-
-    def dense(rows: list[list[Any]]) -> Any:
-        result = ask(rows)
+    def ask(rows: list[list[Any]]) -> Any:
+        result = ask_as_is(rows)
         return result.toarray() if is_sparse else result
 
-    ground = dense([base])[0]
-    width, owner = len(ground), set[int]()
-    if sum(map(len, domains)) * width > 4 * MAX_TABLE_CELLS:
-        raise NotCompilable(f"a {type(steps[-1]).__name__} with too many categories")
-    tables: list[Any] = []
+    is_sparse = hasattr(ask_as_is([base]), "toarray")
+    ground = ask([base])[0]
+    width, owned = len(ground), set[int]()
+    if sum(map(len, domains)) * width > MAX_TABLE_CELLS:
+        raise NotCompilable(f"a {encoder} with too many categories")
+    lookups = []
     for at, (kind, domain) in enumerate(zip(kinds, domains)):
-        with_value = [[*base[:at], value, *base[at + 1 :]] for value in domain]
-        answers, keys = [*dense(with_value)], dict(zip(domain, range(len(domain))))
-        unknown = None
-        strange = _strangers(kind, domain)
-        for value in strange:
+
+        def with_value(value: Any, at: int = at) -> list[Any]:
+            return [*base[:at], value, *base[at + 1 :]]
+
+        answers = [*ask([with_value(value) for value in domain])]
+        keys = dict(zip(domain, range(len(domain))))
+
+        def add(question: list[list[Any]], answers: list[Any] = answers) -> int | None:
             try:
-                answer = dense([[*base[:at], value, *base[at + 1 :]]])[0]
+                answers.append(ask(question)[0])
             except ValueError:
-                continue
-            if value is None:
-                keys[None] = len(answers)
-            else:
-                unknown = len(answers)
-            answers.append(answer)
+                return None
+            return len(answers) - 1
+
+        unknown = None if kind == "boolean" else add([with_value(_stranger(kind, domain))])
+        alone = dict(keys)
+        if kind in NULLABLE:
+            for known, question in ((keys, [with_value(None), base]), (alone, [with_value(None)])):
+                answer = add(question)
+                if answer is not None:
+                    known[None] = answer
         stacked = np.array(answers)
         differs = (stacked != ground) & ~(np.not_equal(stacked, stacked) & np.not_equal(ground, ground))
-        own = np.flatnonzero(differs.any(axis=0)).tolist()
-        if owner & {*own}:
-            raise NotCompilable(f"a {type(steps[-1]).__name__} that mixes columns")
-        owner |= {*own}
-        is_run = own and own == list(range(own[0], own[-1] + 1))
-        tables.append(
-            (places[at], keys, unknown, slice(own[0], own[-1] + 1) if is_run else own, stacked[:, own].copy())
-        )
+        own: Any = np.flatnonzero(differs.any(axis=0)).tolist()
+        if owned & {*own}:
+            raise NotCompilable(f"a {encoder} that mixes columns")
+        owned |= {*own}
+        kept = stacked[:, own].copy()
+        if own and own == list(range(own[0], own[-1] + 1)):
+            own = slice(own[0], own[-1] + 1)
+        lookups.append(_Lookup(places[at], keys, unknown, alone, own, kept))
+    quick = [(it.place, it.alone, it.unknown, it.own, it.answers, None in it.alone) for it in lookups]
 
     def make(rows: Rows) -> Any:
         matrix = np.empty((len(rows), width), ground.dtype)
         matrix[:] = ground
-        try:
-            if len(rows) == 1:
-                row = rows[0]
-                for place, keys, unknown, own, answers in tables:
-                    at = keys.get(row[place], unknown)
-                    matrix[0, own] = answers[at]  # None, where it is not in the table, adds a dimension
-            else:
-                for place, keys, unknown, own, answers in tables:
-                    matrix[:, own] = answers[[keys.get(row[place], unknown) for row in rows]]
-        except (IndexError, ValueError, TypeError):
-            raise ValueError("Found unknown categories") from None
+        if len(rows) > 1:
+            for it in lookups:
+                matrix[:, it.own] = it.answers[it.find(rows)]
+            return matrix
+        row = rows[0]
+        for place, keys, unknown, own, answers, may_miss in quick:
+            value = row[place]
+            at = keys.get(value, unknown)
+            if at is None or (value is None and not may_miss):
+                raise ValueError("Found unknown categories")
+            matrix[0, own] = answers[at]
         return matrix
 
-    guarded: Make = make
-    is_open = [
-        unknown is not None and (kind not in NULLABLE or None in keys)
-        for kind, (_, keys, unknown, _, _) in zip(kinds, tables)
-    ]
-    if not all(is_open):
-        guarded = _guarded(make, [(place, keys, unknown is None) for place, keys, unknown, _, _ in tables])
-    return Matrix(" → ".join(type(step).__name__ for step in steps), width, ground.dtype, guarded, is_sparse)
-
-
-def _guarded(make: Make, tables: list[tuple[int, dict[Any, int], bool]]) -> Make:
-    """Raise for values that the original refuses."""
-
-    def guarded(rows: Rows) -> Any:
-        for place, keys, is_closed in tables:
-            for row in rows:
-                value = row[place]
-                if value not in keys and (is_closed or value is None):
-                    raise ValueError("Found unknown categories")
-        return make(rows)
-
-    return guarded
+    names = " → ".join(type(step).__name__ for step in steps)
+    return Matrix(names, width, ground.dtype, make, is_sparse)
 
 
 def _domain(kind: str, categories: Any) -> list[Any]:
@@ -457,11 +485,8 @@ def _domain(kind: str, categories: Any) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
-def _strangers(kind: str, domain: list[Any]) -> list[Any]:
-    """Return a missing value, where a column may have one, and one that is in no category."""
-    missing: list[Any] = [None] if kind in NULLABLE else []
-    if kind == "boolean":
-        return missing
+def _stranger(kind: str, domain: list[Any]) -> Any:
+    """Return a value that is in no category."""
     if kind == "string":
-        return [*missing, UNKNOWN_TEXT]
-    return [*missing, next(n for n in range(len(domain) + 1) if n not in domain)]
+        return UNKNOWN_TEXT
+    return next(n for n in range(len(domain) + 1) if n not in domain)

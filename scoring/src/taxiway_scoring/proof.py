@@ -1,0 +1,251 @@
+"""The proof: which path from rows to predictions equals ``mlflow.pyfunc``, bit for bit, on rows of the contract.
+
+Runs once for a snapshot, an environment, a version of this package and a CPU, in a process of its own: it needs MLflow,
+which a pod that serves a proven plan does not. Equal means: after JSON, each number is the same number (also the
+sign of a zero), and where pyfunc raises, the path raises.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from taxiway_scoring.answers import plain
+from taxiway_scoring.contract import Contract
+from taxiway_scoring.decoding import Decoder, Rows, rows_of
+from taxiway_scoring.payload import JSON_TYPE, Request, read_request
+from taxiway_scoring.plans import NotCompilable, Plan
+from taxiway_scoring.refusals import Refused
+from taxiway_scoring.sampling import sample_rows
+
+VERSION = 1
+ROWS = 2_000
+BATCHES = (1, 2, 7, 100, 1_000)
+SINGLES = 40
+"""How many rows pyfunc scores one by one; at some 20 ms each."""
+BUDGET_SECONDS = 20.0
+log = logging.getLogger("taxiway")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Which path serves, and why no faster one. ``rows`` were compared, in requests of the sizes ``batches``."""
+
+    path: str
+    """plan, frame or pyfunc."""
+    needs_mlflow: bool
+    name: str
+    reason: str
+    rows_are_independent: bool
+    rows: int
+    batches: tuple[int, ...]
+    seed: int
+    version: int = VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON holds."""
+        return {**asdict(self), "batches": list(self.batches)}
+
+
+class Different(Exception):
+    """A path does not give what pyfunc gives; the message says where, without values."""
+
+
+Predict = Callable[[Rows], Any]
+
+
+def prove(
+    files: Path, metadata: Mapping[str, Any], contract: Contract, predictor: Any, example: bytes | None, *, seed: int
+) -> Proof:
+    """Find the fastest path that equals ``predictor``, a PyfuncPredictor of the same files. Raises nothing."""
+    began = time.monotonic()
+    generic = _Generic(predictor, contract)
+    known = _known_rows(contract, example)
+    tried: list[str] = []
+    if Decoder.of(contract) is None:
+        return _pyfunc("its input is not a table of named single values", seed)
+    if predictor.is_typed:
+        return _pyfunc("the model checks its input itself, by type hints", seed)
+    rows = sample_rows(contract, known, seed, ROWS)
+    try:
+        reference = _Reference(generic, rows, began + BUDGET_SECONDS)
+    except Different as error:
+        return _pyfunc(str(error), seed)
+    for kind, make in _candidates(files, metadata, contract, predictor):
+        try:
+            plan = make()
+            reference.compare(plan.predict)
+        except (NotCompilable, Different) as error:  # noqa: PERF203
+            tried.append(f"no {kind}: {error}")
+        except Exception as error:
+            log.info("the %s failed", kind, exc_info=True)
+            tried.append(f"no {kind}: making it raised {type(error).__name__}")
+        else:
+            independent = kind == "plan" or not getattr(plan, "needs_mlflow", True)
+            return Proof(
+                path=kind,
+                needs_mlflow=bool(getattr(plan, "needs_mlflow", False)),
+                name=plan.name,
+                reason="; ".join(tried),
+                rows_are_independent=independent and reference.joins(plan.predict),
+                rows=reference.count,
+                batches=reference.batches,
+                seed=seed,
+            )
+    return _pyfunc("; ".join(tried), seed, rows=reference.count)
+
+
+def _pyfunc(reason: str, seed: int, rows: int = 0) -> Proof:
+    return Proof("pyfunc", True, "mlflow.pyfunc", reason, rows_are_independent=False, rows=rows, batches=(), seed=seed)
+
+
+def _candidates(
+    files: Path, metadata: Mapping[str, Any], contract: Contract, predictor: Any
+) -> list[tuple[str, Callable[[], Plan]]]:
+    from taxiway_scoring.plans import compile_plan
+    from taxiway_scoring.plans.frames import FramePlan
+    from taxiway_scoring.plans.loading import load_native
+
+    def native_frame() -> Plan:
+        return FramePlan.of_native(load_native(files, metadata), contract)
+
+    return [
+        ("plan", lambda: compile_plan(load_native(files, metadata), contract)),
+        ("frame", native_frame),
+        ("frame", lambda: FramePlan.of_pyfunc(predictor.model, contract)),
+    ]
+
+
+def _known_rows(contract: Contract, example: bytes | None) -> Rows:
+    if example is None:
+        return []
+    try:
+        return rows_of(contract, read_request(contract, example, JSON_TYPE)) or []
+    except Refused:
+        return []
+
+
+class _Generic:
+    """Rows as a request, through MLflow's own conversion and enforcement."""
+
+    def __init__(self, predictor: Any, contract: Contract) -> None:
+        self._predictor = predictor
+        self._names = list(contract.names)
+
+    def __call__(self, rows: Rows) -> Any:
+        value = {"columns": self._names, "data": [list(row) for row in rows]}
+        return self._predictor.predict(Request("dataframe_split", value, rows=len(rows)))
+
+
+def outcome(predict: Predict, rows: Rows) -> Any:
+    """Return predictions as JSON has them; None for a failure."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return plain(predict(rows))
+    except Exception as error:
+        log.debug("no prediction: %s", type(error).__name__)
+        return None
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two values are the same in JSON, to the last bit of each number."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, float):
+        return bool(one == other) and math.copysign(1.0, one) == math.copysign(1.0, other)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    return bool(one == other)
+
+
+class _Reference:
+    """What pyfunc says to requests of several sizes."""
+
+    def __init__(self, generic: Predict, rows: Rows, until: float) -> None:
+        self.answers: list[tuple[Rows, Any]] = []
+        self.count = 0
+        sizes = set[int]()
+        spare = iter(rows)
+        for size, times in ((1, SINGLES), (2, 5), (7, 5), (100, 2), (1_000, 1), (400, 1)):
+            for _ in range(times):
+                if time.monotonic() > until and self.answers:
+                    break
+                part = [row for _, row in zip(range(size), spare)]
+                self._ask(generic, part)
+                sizes.add(len(part))
+        # A row that cannot be predicted spoils a whole request: ask again with those that can.
+        good = [part[0] for part, answer in self.answers if len(part) == 1 and answer is not None]
+        if not good:
+            raise Different("pyfunc predicts none of the rows that the contract allows")
+        self.good = good
+        self._ask(generic, good)
+        self.batches = tuple(sorted(sizes))
+
+    def _ask(self, generic: Predict, part: Rows) -> None:
+        answer = outcome(generic, part)
+        self.count += len(part)
+        self.answers.append((part, answer))
+        if answer is None and len(part) > 50:
+            # In pieces, so that one bad row does not hide what the others give.
+            for at in range(0, len(part), 50):
+                piece = part[at : at + 50]
+                self.answers.append((piece, outcome(generic, piece)))
+
+    def compare(self, predict: Predict) -> None:
+        """Raise Different where a path gives something else."""
+        for part, expected in self.answers:
+            found = outcome(predict, part)
+            if not same(found, expected):
+                raise Different(_where(part, found, expected))
+
+    def joins(self, predict: Predict) -> bool:
+        """Tell whether rows that are predicted together get what each gets alone."""
+        singles = [(part[0], answer) for part, answer in self.answers if len(part) == 1 and answer is not None]
+        for count in (2, 3, len(singles)):
+            rows = [row for row, _ in singles[:count]]
+            together = outcome(predict, rows)
+            if not isinstance(together, list) or len(together) != len(rows):
+                return False
+            if not same(together, [answer[0] for _, answer in singles[:count]]):
+                return False
+        many, _ = max(self.answers, key=lambda item: len(item[0]) if item[1] is not None else 0)
+        together = outcome(predict, many)
+        sample = range(0, len(many), max(1, len(many) // 100))
+        return isinstance(together, list) and all(
+            same(outcome(predict, [many[at]]), [together[at]]) for at in sample if at < len(together)
+        )
+
+
+def _where(part: Sequence[Any], found: Any, expected: Any) -> str:
+    of = f"a request of {len(part)} row{'s' if len(part) > 1 else ''}"
+    if (found is None) is not (expected is None):
+        return f"in {of} only {'it' if found is None else 'pyfunc'} fails"
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        row = next((at for at, (a, b) in enumerate(zip(found, expected)) if not same(a, b)), 0)
+        return f"in {of}, row {row} differs from pyfunc"
+    return f"in {of} the answer has another shape than pyfunc's"
+
+
+def read_proof(document: Any) -> Proof | None:
+    """Return the proof that a configuration holds; None where it holds none that this version understands."""
+    if not isinstance(document, dict) or document.get("version") != VERSION:
+        return None
+    try:
+        return Proof(**{**document, "batches": tuple(document["batches"])})
+    except (TypeError, KeyError):
+        return None
+
+
+def dump(proof: Proof) -> str:
+    """Return the proof as one line of JSON."""
+    return json.dumps(proof.to_dict(), sort_keys=True)

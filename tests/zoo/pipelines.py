@@ -1,0 +1,301 @@
+"""The zoo's models: each makes a fitted model of a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import xgboost
+from catboost import CatBoostClassifier, CatBoostRegressor
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.decomposition import PCA
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingClassifier,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge, SGDClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+    TargetEncoder,
+)
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from tests.zoo.tables import Table, make_table
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model, the frame whose rows it takes, the method that MLflow is to call, and its flavor."""
+
+    fitted: Any
+    frame: pd.DataFrame
+    method: str = "predict"
+    flavor: str = "sklearn"
+
+
+Make = Callable[[int], Model]
+_LGB = {"n_estimators": 40, "verbose": -1, "n_jobs": 1}
+_XGB = {"n_estimators": 40, "n_jobs": 1, "max_depth": 4}
+
+
+def _table(seed: int, **options: Any) -> Table:
+    return make_table(seed, **options)
+
+
+def _onehot(table: Table, rest: Any = "passthrough", **options: Any) -> ColumnTransformer:
+    return ColumnTransformer(
+        [("texts", OneHotEncoder(**{"handle_unknown": "ignore", **options}), table.texts)], remainder=rest
+    )
+
+
+def _fit(
+    table: Table, *steps: Any, target: str = "binary", columns: list[str] | None = None, method: str = "predict"
+) -> Model:
+    frame = table.frame if columns is None else table.frame[columns]
+    model = Pipeline([(f"s{at}", step) for at, step in enumerate(steps)])
+    return Model(model.fit(frame, getattr(table, target)), frame, method)
+
+
+def _a(seed: int) -> Model:
+    """The benchmark's model a: OneHotEncoder on two text columns, 28 numbers passed through, 200 trees of LightGBM."""
+    table = _table(seed, rows=5_000, doubles=24, longs=4)
+    trees = lightgbm.LGBMClassifier(n_estimators=200, verbose=-1, n_jobs=1)
+    return _fit(table, _onehot(table), trees, method="predict_proba")
+
+
+def _b(seed: int) -> Model:
+    """The benchmark's model b: a LightGBM booster of 200 trees on 30 doubles."""
+    table = _table(seed, rows=5_000, doubles=30, missing=True)
+    frame = table.frame[table.doubles]
+    data = lightgbm.Dataset(frame, table.binary)
+    booster = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, data, 200)
+    return Model(booster, frame, flavor="lightgbm")
+
+
+def _lightgbm_class(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    frame = table.frame[table.numbers]
+    return Model(lightgbm.LGBMClassifier(**_LGB).fit(frame, table.several), frame, flavor="lightgbm")
+
+
+def _lightgbm_regressor(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    frame = table.frame[table.numbers]
+    return Model(lightgbm.LGBMRegressor(**_LGB).fit(frame, table.amount), frame, flavor="lightgbm")
+
+
+def _xgboost_booster(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    frame = table.frame[table.numbers]
+    data = xgboost.DMatrix(frame, table.binary)
+    return Model(xgboost.train({"objective": "binary:logistic", "nthread": 1}, data, 40), frame, flavor="xgboost")
+
+
+def _xgboost_class(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    frame = table.frame[table.numbers]
+    return Model(xgboost.XGBClassifier(**_XGB).fit(frame, table.several), frame, flavor="xgboost")
+
+
+def _xgboost_regressor(seed: int) -> Model:
+    table = _table(seed)
+    frame = table.frame[table.doubles]
+    return Model(xgboost.XGBRegressor(**_XGB).fit(frame, table.amount), frame, flavor="xgboost")
+
+
+def _catboost_numbers(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    frame = table.frame[table.numbers]
+    model = CatBoostRegressor(iterations=40, verbose=0, thread_count=1, allow_writing_files=False)
+    return Model(model.fit(frame, table.amount), frame, flavor="catboost")
+
+
+def _catboost_texts(seed: int) -> Model:
+    table = _table(seed)
+    model = CatBoostClassifier(iterations=40, verbose=0, thread_count=1, allow_writing_files=False)
+    return Model(model.fit(table.frame, table.binary, cat_features=table.texts), table.frame, flavor="catboost")
+
+
+def _imputed(table: Table, scaler: Any) -> ColumnTransformer:
+    texts = Pipeline(
+        [("fill", SimpleImputer(strategy="most_frequent")), ("code", OneHotEncoder(handle_unknown="ignore"))]
+    )
+    numbers = Pipeline([("fill", SimpleImputer(strategy="median")), ("scale", scaler)])
+    return ColumnTransformer([("texts", texts, table.texts), ("numbers", numbers, table.numbers)])
+
+
+def _logistic(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    return _fit(table, _imputed(table, StandardScaler()), LogisticRegression(max_iter=300), method="predict_proba")
+
+
+def _logistic_several(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    return _fit(table, _imputed(table, RobustScaler()), LogisticRegression(max_iter=300), target="several")
+
+
+def _calibrated(method: str) -> Make:
+    def make(seed: int) -> Model:
+        table = _table(seed)
+        inner = lightgbm.LGBMClassifier(**_LGB)
+        model = CalibratedClassifierCV(inner, method=method, cv=3)
+        return _fit(table, _onehot(table), model, method="predict_proba")
+
+    return make
+
+
+def _target_encoded(seed: int) -> Model:
+    table = _table(seed)
+    encode = ColumnTransformer([("texts", TargetEncoder(random_state=0), table.texts)], remainder="passthrough")
+    return _fit(table, encode, xgboost.XGBClassifier(**_XGB), method="predict_proba")
+
+
+def _ordinal_hist(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    code = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)
+    encode = ColumnTransformer([("texts", code, table.texts)], remainder="passthrough")
+    return _fit(table, encode, HistGradientBoostingClassifier(max_iter=30), method="predict_proba")
+
+
+def _bins(seed: int) -> Model:
+    table = _table(seed)
+    bins = KBinsDiscretizer(n_bins=5, encode="onehot-dense", quantile_method="averaged_inverted_cdf")
+    encode = ColumnTransformer([("bins", bins, table.doubles), ("rest", MinMaxScaler(), table.longs)])
+    return _fit(table, encode, LogisticRegression(max_iter=300), columns=table.numbers)
+
+
+def _logged(seed: int) -> Model:
+    table = _table(seed)
+    encode = ColumnTransformer([("log", FunctionTransformer(np.arctan), table.doubles)], remainder="passthrough")
+    return _fit(table, encode, Ridge(), columns=table.numbers, target="amount")
+
+
+def _own_function(seed: int) -> Model:
+    table = _table(seed)
+
+    def ratios(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(ratio=frame["x0"] / (1 + frame["n0"].abs()))
+
+    return _fit(table, FunctionTransformer(ratios), RandomForestRegressor(10), columns=table.numbers, target="amount")
+
+
+def _forest(table: Table, model: Any, **options: Any) -> Model:
+    return _fit(table, _onehot(table, sparse_output=False), model, **options)
+
+
+def _voting(seed: int) -> Model:
+    table = _table(seed)
+    parts = [("l", LogisticRegression(max_iter=300)), ("t", DecisionTreeClassifier(max_depth=5)), ("n", GaussianNB())]
+    model = VotingClassifier(parts, voting="soft")
+    return _fit(table, StandardScaler(), model, columns=table.numbers, method="predict_proba")
+
+
+def _selected(seed: int) -> Model:
+    table = _table(seed)
+    encode = ColumnTransformer(
+        [
+            (
+                "texts",
+                OneHotEncoder(drop="first", handle_unknown="ignore", sparse_output=False),
+                make_column_selector(dtype_include=object),
+            ),
+            ("numbers", StandardScaler(), ["x0", "x2", "n1"]),
+        ]
+    )
+    table.frame["country"] = table.frame["country"].astype(object)
+    return _fit(table, encode, SGDClassifier(loss="log_loss"), method="predict_proba")
+
+
+def _rare(seed: int) -> Model:
+    table = _table(seed)
+    texts = OneHotEncoder(min_frequency=0.08, handle_unknown="infrequent_if_exist")
+    encode = ColumnTransformer([("texts", texts, table.texts), ("rest", "passthrough", table.numbers)])
+    return _fit(table, encode, lightgbm.LGBMClassifier(**_LGB), method="predict_proba")
+
+
+def _strict(seed: int) -> Model:
+    table = _table(seed)
+    return _fit(table, _onehot(table, handle_unknown="error"), lightgbm.LGBMClassifier(**_LGB))
+
+
+def _union(seed: int) -> Model:
+    table = _table(seed)
+    union = FeatureUnion([("pca", PCA(n_components=3)), ("scaled", StandardScaler())])
+    return _fit(table, union, ElasticNet(), columns=table.doubles, target="amount")
+
+
+def _on_numbers(*steps: Any, **options: Any) -> Make:
+    def make(seed: int) -> Model:
+        table = _table(seed)
+        return _fit(table, *steps, columns=table.numbers, **options)
+
+    return make
+
+
+ZOO: dict[str, Make] = {
+    "a": _a,
+    "b": _b,
+    "lightgbm-class": _lightgbm_class,
+    "lightgbm-regressor": _lightgbm_regressor,
+    "xgboost-booster": _xgboost_booster,
+    "xgboost-class": _xgboost_class,
+    "xgboost-regressor": _xgboost_regressor,
+    "catboost-numbers": _catboost_numbers,
+    "catboost-texts": _catboost_texts,
+    "logistic": _logistic,
+    "logistic-several": _logistic_several,
+    "isotonic": _calibrated("isotonic"),
+    "sigmoid": _calibrated("sigmoid"),
+    "target-encoded": _target_encoded,
+    "ordinal-hist": _ordinal_hist,
+    "hist-regressor": _on_numbers(HistGradientBoostingRegressor(max_iter=30), target="amount"),
+    "bins": _bins,
+    "logged": _logged,
+    "own-function": _own_function,
+    "forest": lambda seed: _forest(_table(seed), RandomForestClassifier(30), method="predict_proba"),
+    "forest-several": lambda seed: _forest(_table(seed), RandomForestClassifier(30), target="several"),
+    "forest-regressor": lambda seed: _forest(_table(seed), RandomForestRegressor(30), target="amount"),
+    "extra-trees": _on_numbers(ExtraTreesClassifier(30), method="predict_proba"),
+    "tree": _on_numbers(DecisionTreeClassifier(max_depth=6), method="predict_proba"),
+    "gradient-boosting": _on_numbers(GradientBoostingClassifier(n_estimators=20), method="predict_proba"),
+    "isolation": _on_numbers(StandardScaler(), IsolationForest(n_estimators=30)),
+    "linear": _on_numbers(MinMaxScaler(), LinearRegression(), target="amount"),
+    "polynomial": _on_numbers(StandardScaler(), PolynomialFeatures(2), Ridge(), target="amount"),
+    "quantiles": _on_numbers(
+        QuantileTransformer(n_quantiles=100), LogisticRegression(max_iter=300), method="predict_proba"
+    ),
+    "voting": _voting,
+    "selected": _selected,
+    "rare": _rare,
+    "strict": _strict,
+    "union": _union,
+    "bayes": _on_numbers(GaussianNB(), method="predict_proba"),
+    "neighbours": _on_numbers(StandardScaler(), KNeighborsClassifier(), method="predict_proba"),
+    "network": _on_numbers(StandardScaler(), MLPClassifier((16,), max_iter=60), method="predict_proba"),
+    "svc": _on_numbers(StandardScaler(), SVC()),
+}
