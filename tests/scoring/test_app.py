@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from taxiway_scoring import app as app_module
 from taxiway_scoring.app import Job, Limits
 from taxiway_scoring.refusals import Refused
-from tests.scoring.apps import a_contract, an_app, ask, predict
+from tests.scoring.apps import FakePredictor, a_contract, an_app, ask, predict
 
 INPUT = {"inputs": [1.5]}
 
@@ -236,11 +236,11 @@ async def test_a_prediction_that_ends_late_is_not_stuck() -> None:
         assert (await predict(app, INPUT))[0] == 504
     app._limits = Limits()
     assert (await predict(app, INPUT))[0] == 200
-    ended = Job()
+    ended = Job(FakePredictor(lambda _: [1.0]), b"", "", 0.0)
     ended.future.set_result((b"", 0))
     app._look_at(ended)
     assert not told
-    app._look_at(Job())
+    app._look_at(Job(FakePredictor(lambda _: [1.0]), b"", "", 0.0))
     assert told
 
 

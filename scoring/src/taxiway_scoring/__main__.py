@@ -22,9 +22,11 @@ from typing import Any
 from taxiway_scoring import manifest
 from taxiway_scoring.app import Identity, Limits, ScoringApp
 from taxiway_scoring.contract import Contract, ContractError, compile_signature
-from taxiway_scoring.predictor import LoadFailed, PyfuncPredictor, find_example, load_predictor
+from taxiway_scoring.predictor import LoadFailed, Predictor, find_example
+from taxiway_scoring.proof import read_proof
 from taxiway_scoring.refusals import Refused
 from taxiway_scoring.server import Connections, ServerLimits, listen
+from taxiway_scoring.serving import Served, choose
 
 try:
     import uvloop
@@ -114,15 +116,19 @@ def read_model(files: Path) -> tuple[dict[str, Any], Contract]:
         raise Failed("MalformedModel", f"MLmodel cannot be understood: {error}", "Log the model again.") from error
 
 
-def load(files: Path, metadata: dict[str, Any], contract: Contract) -> tuple[PyfuncPredictor, bytes | None]:
+def load(
+    files: Path, metadata: dict[str, Any], contract: Contract, config: dict[str, Any]
+) -> tuple[Served, bytes | None]:
     """Load the model and its input example; turns what went wrong into a reported failure."""
+    independent = config.get("rows_are_independent")
     try:
-        return load_predictor(files, contract), find_example(files, metadata)
+        served = choose(files, metadata, contract, read_proof(config.get("proof")), rows_are_independent=independent)
+        return served, find_example(files, metadata)
     except LoadFailed as error:
         raise Failed(error.reason, error.message, error.hint, retryable=error.retryable) from error
 
 
-def score_example(app: ScoringApp, predictor: PyfuncPredictor, example: bytes | None) -> float | None:
+def score_example(app: ScoringApp, predictor: Predictor, example: bytes | None) -> float | None:
     """Score the model's own input example; None where it has none."""
     if example is None:
         return None
@@ -189,9 +195,11 @@ def run(config: dict[str, Any], reports: Reports) -> None:
 
     began = time.monotonic()
     metadata, contract = read_model(files)
-    predictor, example = load(files, metadata, contract)
+    served, example = load(files, metadata, contract, config)
+    predictor = served.predictor
     load_seconds = time.monotonic() - began
-    reports.phase("loaded", load_seconds, text=f"MLflow {predictor.mlflow_version}")
+    log.info("serves by %s (%s)%s", served.path, served.name, f": {served.reason}" if served.reason else "")
+    reports.phase("loaded", load_seconds, text=f"MLflow {predictor.mlflow_version}", path=served.path)
 
     limits = config.get("limits", {})
     app = ScoringApp(
@@ -208,11 +216,12 @@ def run(config: dict[str, Any], reports: Reports) -> None:
         on_stuck=lambda: _end_stuck(reports),
     )
     app.telemetry.load_seconds = load_seconds
+    app.telemetry.path = served.path, served.name
+    app.install(predictor, served.rows)
     seconds = score_example(app, predictor, example)
     app.telemetry.example_seconds = seconds or 0.0
     text = "the model has no input example; nothing was scored" if seconds is None else f"{seconds * 1000:.0f} ms"
     reports.phase("example", seconds or 0.0, text=text)
-    app.install(predictor)
     gc.collect()
     gc.freeze()
     (asyncio if uvloop is None else uvloop).run(serve(app, config, reports))

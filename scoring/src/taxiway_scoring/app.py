@@ -7,19 +7,23 @@ import json
 import logging
 import re
 import secrets
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from taxiway_scoring.answers import plain, write_predictions
-from taxiway_scoring.contract import NULLABLE, Contract, Mismatch, check_value, openapi
+from taxiway_scoring.answers import plain, write_array, write_predictions
+from taxiway_scoring.contract import NULLABLE, Column, Contract, Mismatch, check_value, openapi
+from taxiway_scoring.decoding import Rows
 from taxiway_scoring.docs import page
-from taxiway_scoring.payload import Request, read_request
+from taxiway_scoring.payload import JSON_TYPE, read_request
+from taxiway_scoring.plans import Plan
 from taxiway_scoring.predictor import Predictor
 from taxiway_scoring.refusals import Refused
+from taxiway_scoring.serving import RowPath
 from taxiway_scoring.telemetry import Telemetry
 
 log = logging.getLogger("taxiway")
@@ -40,6 +44,11 @@ ERROR_CODES = {
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,80}\Z")
 STUCK_GRACE_SECONDS = 1.0
 """How much longer than its time limit a prediction may take before it counts as one that never ends."""
+INLINE_BYTES = 64 * 1024
+INLINE_ROWS = 64
+"""Larger requests are predicted in the worker thread, so that they do not hold up small ones."""
+JOINED_ROWS = 1024
+"""How many rows of several requests are predicted together at most."""
 _ALIVE = b"\n"
 
 
@@ -62,6 +71,8 @@ class HttpResponse:
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
     rows: int = 0
+    head: bytes | None = None
+    """The whole head for a connection that is kept, where it is ready-made."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +100,22 @@ class Limits:
 class Job:
     """One prediction: when it was begun (monotonic; None while it waits) and what becomes of it."""
 
+    predictor: Predictor
+    body: bytes
+    header: str
+    came: float
     began: float | None = None
     future: Future[tuple[bytes, int]] = field(default_factory=Future)
+
+
+@dataclass
+class Taken:
+    """A small request that waits for the end of this turn of the event loop, and whom to tell."""
+
+    rows: Rows
+    request_id: str
+    came: float
+    done: Callable[[HttpResponse], None]
 
 
 class ScoringApp:
@@ -113,7 +138,18 @@ class ScoringApp:
         self._limits = limits
         self._predictor: Predictor | None = None
         self._on_stuck = on_stuck
+        self._rows: RowPath | None = None
         self._threads = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="predict")
+        self._lock = threading.Lock()
+        self._jobs: deque[Job] = deque()
+        self._working = 0
+        self._taken: list[Taken] = []
+        self._head = (
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
+            f"X-Taxiway-Revision: {identity.revision}\r\nX-Taxiway-Pod: {identity.pod}\r\n"
+            "content-length: %d\r\nX-Request-Id: %s\r\n\r\n"
+        )
+        self._kept_promises: dict[tuple[str, int], bool] = {}
         self._held_bytes = 0
         self._lately: deque[float] = deque(maxlen=32)
         self._typical = 0.0
@@ -129,9 +165,10 @@ class ScoringApp:
             )
         ).encode()
 
-    def install(self, predictor: Predictor) -> None:
-        """Give the loaded model."""
+    def install(self, predictor: Predictor, rows: RowPath | None = None) -> None:
+        """Give the loaded model, and its path for plain rows where it has one."""
         self._predictor = predictor
+        self._rows = rows
 
     def give_up(self) -> None:
         """Answer all that waits with 503: the process is about to end."""
@@ -219,23 +256,143 @@ class ScoringApp:
             raise Refused(429, "TooManyRequests", "The pod has as many requests as it can answer in time.")
 
     def _begin(self, predictor: Predictor, request: HttpRequest) -> Job:
-        header = request.headers.get("content-type", "application/json")
-        job, came = Job(), time.monotonic()
-
-        def work() -> tuple[bytes, int]:
-            job.began = began = time.monotonic()
-            limit = self._limits.timeout_seconds
-            if began - came > limit / 2 and began - came + self._typical > limit:
-                # Whoever waits would not see the end of it; those behind may see the end of theirs.
-                raise _timed_out(limit)
-            try:
-                return self.score(predictor, request.body, header)
-            finally:
-                self._lately.append(time.monotonic() - began)
-                self._typical = sorted(self._lately)[(len(self._lately) - 1) // 2]
-
-        job.future = self._threads.submit(work)
+        header = request.headers.get("content-type", JSON_TYPE)
+        job = Job(predictor, request.body, header, time.monotonic())
+        with self._lock:
+            self._jobs.append(job)
+            is_new = self._working < self._limits.concurrency
+            self._working += is_new
+        if is_new:
+            self._threads.submit(self._work)
         return job
+
+    # -------------------------------------------------------------- in the worker thread
+
+    def _work(self) -> None:
+        """Predict until nothing waits; what came while something was predicted goes together, where it may."""
+        while True:
+            with self._lock:
+                jobs = self._next_jobs()
+                if not jobs:
+                    self._working -= 1
+                    return
+            began = time.monotonic()
+            for job in jobs:
+                job.began = began
+            self._finish(jobs)
+            self._lately.append(time.monotonic() - began)
+            self._typical = sorted(self._lately)[(len(self._lately) - 1) // 2]
+
+    def _next_jobs(self) -> list[Job]:
+        jobs: list[Job] = []
+        path, size = self._rows, 0
+        while self._jobs and len(jobs) < JOINED_ROWS:
+            is_joined = path is not None and path.may_join and _is_json(self._jobs[0].header)
+            if jobs and not (is_joined and size + len(self._jobs[0].body) <= INLINE_BYTES * 16):
+                break
+            job = self._jobs.popleft()
+            if not job.future.set_running_or_notify_cancel():
+                continue
+            size += len(job.body)
+            jobs.append(job)
+            if not is_joined:
+                break
+        return jobs
+
+    def _finish(self, jobs: Sequence[Job]) -> None:
+        left: list[tuple[Job, Rows]] = []
+        limit, now = self._limits.timeout_seconds, time.monotonic()
+        for job in jobs:
+            if now - job.came > limit / 2 and now - job.came + self._typical > limit:
+                # Whoever waits would not see the end of it; those behind may see the end of theirs.
+                job.future.set_exception(_timed_out(limit))
+                continue
+            rows = self._rows.decoder.decode(job.body) if self._rows is not None and len(jobs) > 1 else None
+            if rows is None:
+                self._finish_alone(job)
+            else:
+                left.append((job, rows))
+        answers = self._joined(self._rows.plan, [rows for _, rows in left]) if left and self._rows is not None else None
+        for at, (job, _) in enumerate(left):
+            if answers is None:
+                self._finish_alone(job)
+            else:
+                _settle(job, lambda at=at: self._write(answers[at]))  # type: ignore[misc]
+
+    def _finish_alone(self, job: Job) -> None:
+        _settle(job, lambda: self.score(job.predictor, job.body, job.header))
+
+    def _joined(self, plan: Plan, requests: Sequence[Rows]) -> list[Any] | None:
+        """Predict rows of several requests together; None where each must be tried alone to see whose fault it is."""
+        rows = [row for request in requests for row in request]
+        try:
+            predictions = plan.predict(rows)
+            if len(predictions) != len(rows):
+                return None
+            cut = predictions.iloc if hasattr(predictions, "iloc") else predictions
+            answers, at = [], 0
+            for request in requests:
+                answers.append(cut[at : at + len(request)])
+                at += len(request)
+        except Exception as error:
+            log.info("requests that were joined are tried one by one: %s", type(error).__name__)
+            return None
+        self.telemetry.joined += len(requests)
+        return answers
+
+    # -------------------------------------------------------------- in the event loop
+
+    def take(self, request: HttpRequest, done: Callable[[HttpResponse], None]) -> bool:
+        """Take a small prediction, to be answered at the end of this turn of the event loop by calling ``done``.
+
+        False, with nothing done, for all that ``answer`` must look at.
+        """
+        path = self._rows
+        headers = request.headers
+        if (
+            path is None
+            or path.inline is None
+            or request.path != "/invocations"
+            or request.method != "POST"
+            or len(request.body) > INLINE_BYTES
+            or "content-encoding" in headers
+            or not _is_json(headers.get("content-type", JSON_TYPE))
+            or self._is_given_up
+        ):
+            return False
+        came = time.monotonic()
+        rows = path.decoder.decode(request.body)
+        if rows is None or len(rows) > INLINE_ROWS:
+            return False
+        given = headers.get("x-request-id")
+        request_id = given if given is not None and _REQUEST_ID.match(given) else secrets.token_hex(16)
+        if not self._taken:
+            asyncio.get_running_loop().call_soon(self._answer_taken)
+        self._taken.append(Taken(rows, request_id, came, done))
+        return True
+
+    def _answer_taken(self) -> None:
+        """Predict what came in this turn: together where rows may be joined."""
+        taken, self._taken = self._taken, []
+        path = self._rows
+        if path is None or path.inline is None:  # pragma: no cover - it was there when they were taken
+            return
+        telemetry, plan = self.telemetry, path.inline
+        many = len(taken) > 1 and path.may_join
+        answers = self._joined(plan, [one.rows for one in taken]) if many else None
+        for at, one in enumerate(taken):
+            try:
+                predictions = _call(plan.predict, one.rows) if answers is None else answers[at]
+                body, rows = self._write(predictions)
+                head = (self._head % (len(body), one.request_id)).encode("latin-1")
+                response = HttpResponse(200, body, rows=rows, head=head)
+            except Refused as refusal:
+                rows = 0
+                response = self._problem(
+                    refusal.status, refusal.reason, refusal.message, one.request_id, **refusal.places
+                )
+            telemetry.count(response.status, time.monotonic() - one.came, rows)
+            one.done(self._signed(response, one.request_id))
 
     async def _wait_for(self, job: Job) -> HttpResponse:
         seconds = self._limits.timeout_seconds
@@ -268,8 +425,27 @@ class ScoringApp:
 
     def score(self, predictor: Predictor, body: bytes, header: str) -> tuple[bytes, int]:
         """Decode, predict, encode; runs in a thread. Raises Refused."""
+        path = self._rows
+        if path is not None and _is_json(header):
+            rows = path.decoder.decode(body)
+            if rows is not None:
+                return self._write(_call(path.plan.predict, rows))
+        self.telemetry.careful += 1
         checked = read_request(self._contract, body, header, is_typed=predictor.is_typed)
-        predictions = _predictions(predictor, checked)
+        return self._write(_call(predictor.predict, checked, rows=checked.rows))
+
+    def _write(self, predictions: Any) -> tuple[bytes, int]:
+        """Return the answer and how many predictions it has. Raises Refused."""
+        dtype = getattr(predictions, "dtype", None)
+        if dtype is not None and hasattr(predictions, "tolist") and getattr(predictions, "ndim", 0) in (1, 2):
+            key = (dtype.str if hasattr(dtype, "str") else "", predictions.ndim)
+            keeps = self._kept_promises.get(key)
+            if keeps is None:
+                keeps = self._kept_promises[key] = keeps_always(self._contract.outputs, *key)
+            if keeps and type(predictions).__module__ == "numpy":
+                body = write_array(predictions)
+                if body is not None:
+                    return body, len(predictions)
         try:
             values = plain(predictions)
             self._check_output(values)
@@ -366,20 +542,50 @@ def _wrong_method(allowed: str) -> Refused:
     return Refused(405, "MethodNotAllowed", f"This route takes {allowed}.", allow=allowed)
 
 
-def _predictions(predictor: Predictor, request: Request) -> Any:
+def _is_json(header: str) -> bool:
+    """Tell whether a content type is plain JSON; unusual ways to say so are looked at elsewhere."""
+    return header in (JSON_TYPE, "application/json; charset=utf-8")
+
+
+def _settle(job: Job, score: Callable[[], tuple[bytes, int]]) -> None:
     try:
-        return predictor.predict(request)
+        job.future.set_result(score())
+    except BaseException as error:
+        job.future.set_exception(error)
+
+
+def _call(predict: Callable[[Any], Any], given: Any, *, rows: int | None = None) -> Any:
+    try:
+        return predict(given)
     except Refused:
         raise
     except Exception as error:
         log.exception("the model failed")
-        if request.rows == 0:
+        if rows == 0:
             raise Refused(
                 422, "ContractViolation", "The input has no rows, and the model cannot predict none."
             ) from None
         raise Refused(
             500, "PredictionFailed", f"The model raised {type(error).__name__}; its log says where."
         ) from None
+
+
+_KINDS_OF = {"boolean": "b", "string": "U", "integer": "iu", "long": "iu", "float": "f", "double": "f"}
+_SIZES_OF = {"integer": 4, "float": 4}
+
+
+def keeps_always(outputs: Sequence[Column], dtype: str, ndim: int) -> bool:
+    """Tell whether every array of this type (``<f8``) and these dimensions keeps the promise of an output schema."""
+    if len(outputs) != 1 or ndim != 1:
+        # As ``_keeps_its_promise``: lists of lists are not compared with columns.
+        return ndim == 2 or not outputs
+    if len(dtype) < 3:
+        return False
+    kind = outputs[0].type.kind
+    size = int(dtype[2:]) if dtype[2:].isdigit() else 8
+    if kind == "integer" and dtype[1] == "u" and size >= 4:
+        return False
+    return dtype[1] in _KINDS_OF.get(kind, "") and size <= _SIZES_OF.get(kind, 1 << 30) and dtype[1:] != "u8"
 
 
 def _check_cell(type_: Any, value: Any, *, required: bool) -> None:

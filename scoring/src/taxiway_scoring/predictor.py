@@ -55,7 +55,7 @@ class PyfuncPredictor:
 
         self.mlflow_version: str = mlflow.__version__
         self._home = f"{Path(mlflow.__file__).parent}{os.sep}"
-        self._model = model
+        self.model = model
         self._contract = contract
         self._schema = model.metadata.get_input_schema()
         from_hints = getattr(model.metadata, "_is_signature_from_type_hint", None)
@@ -69,8 +69,8 @@ class PyfuncPredictor:
 
         try:
             if self._takes_params:
-                return self._model.predict(data, params=request.params)
-            return self._model.predict(data)
+                return self.model.predict(data, params=request.params)
+            return self.model.predict(data)
         except MlflowException as error:
             if self._is_of_mlflow(error):
                 raise _does_not_fit(self._contract, error) from None

@@ -74,10 +74,15 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._deadline: float | None = None
+        """When the client is too slow. The timer may be earlier: it is set anew only when it fires too soon."""
         self._waiting: deque[tuple[HttpRequest | HttpResponse, bool]] = deque()
         """Requests to be answered, and at most one refusal at the end; whether the connection is kept after each."""
         self._buffered = 0
         self._task: asyncio.Task[None] | None = None
+        self._is_taken = False
+        """The app answers a request at the end of this turn of the loop."""
         self._can_write = asyncio.Event()
         self._can_write.set()
         self._takes_no_more = False
@@ -91,7 +96,11 @@ class Connection(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Whether nothing is being sent, answered or still being written."""
         unwritten = 0 if self._transport is None else self._transport.get_write_buffer_size()
-        return self._task is None and self._is_between and not unwritten
+        return not self._is_answering and self._is_between and not unwritten
+
+    @property
+    def _is_answering(self) -> bool:
+        return self._task is not None or self._is_taken
 
     # -------------------------------------------------------------- asyncio's callbacks
 
@@ -105,6 +114,9 @@ class Connection(asyncio.Protocol):
         """Forget the connection and what is not begun; what is being predicted for it runs to its end."""
         self._connections.open.discard(self)
         self._stop_waiting()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._transport = None
         self._waiting.clear()
         self._can_write.set()
@@ -122,7 +134,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Let what was asked be answered to a client that closed its sending side."""
         self._takes_no_more = self._has_ended = True
-        return self._task is not None
+        return self._is_answering
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -151,7 +163,7 @@ class Connection(asyncio.Protocol):
         """Begin a request."""
         self._begin()
         self._is_between = False
-        if self._task is not None:  # sent ahead: its time begins when the one before is answered
+        if self._is_answering:  # sent ahead: its time begins when the one before is answered
             self._stop_waiting()
         else:
             self._wait(self._limits.header_seconds)
@@ -190,7 +202,7 @@ class Connection(asyncio.Protocol):
         if int(length) > self._limits.body_bytes:
             self._refuse_body()
             raise _Stop
-        if self._task is not None:
+        if self._is_answering:
             return
         if headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
             self._transport.write(_CONTINUE)
@@ -212,16 +224,39 @@ class Connection(asyncio.Protocol):
             parser.get_method().decode("latin-1"), _path(self._url), self._headers, b"".join(self._body)
         )
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade() and parser.get_http_version() == "1.1"
+        if (
+            keep_alive
+            and not self._is_answering
+            and not self._takes_no_more
+            and self._can_write.is_set()
+            and self._app.take(request, self._answer_taken)
+        ):
+            self._is_taken = True
+            self._begin()
+            self._is_between = True
+            return
         self._waiting.append((request, bool(keep_alive)))
         self._buffered += len(request.body)
         if self._transport is not None and self._has_too_much:
             self._transport.pause_reading()
-        if self._task is None:
+        if not self._is_answering:
             self._task = self._loop.create_task(self._answer_all())
         self._begin()
         self._is_between = True
 
     # -------------------------------------------------------------- own parts
+
+    def _answer_taken(self, response: HttpResponse) -> None:
+        """Send the answer to the request that the app took, and go on."""
+        self._is_taken = False
+        if self._transport is None:
+            return
+        is_last = not self._waiting and (self._takes_no_more or self._connections.is_draining)
+        self._write(response, keep_alive=not is_last)
+        if self._waiting:
+            self._task = self._loop.create_task(self._answer_all())
+        else:
+            self._wait_for_next(is_kept=not is_last)
 
     def _begin(self) -> None:
         self._url = b""
@@ -257,6 +292,9 @@ class Connection(asyncio.Protocol):
             self.abort()
         finally:
             self._task = None
+        self._wait_for_next(is_kept=is_kept)
+
+    def _wait_for_next(self, *, is_kept: bool) -> None:
         if not is_kept:
             self._linger()
         elif self._is_between:
@@ -266,6 +304,9 @@ class Connection(asyncio.Protocol):
 
     def _write(self, response: HttpResponse, *, keep_alive: bool, with_body: bool = True) -> None:
         if self._transport is None or self._transport.is_closing():
+            return
+        if response.head is not None and keep_alive and with_body:
+            self._transport.write(response.head + response.body)
             return
         lines = [
             f"HTTP/1.1 {response.status} {_phrase(response.status)}",
@@ -298,7 +339,7 @@ class Connection(asyncio.Protocol):
         self._is_between = True
         self._stop_waiting()
         self._waiting.append((self._app.problem(status, reason, message), False))
-        if self._task is None:
+        if not self._is_answering:
             self._task = self._loop.create_task(self._answer_all())
 
     def _linger(self) -> None:
@@ -326,16 +367,30 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _wait(self, seconds: float) -> None:
-        self._stop_waiting()
-        self._timer = self._loop.call_later(seconds, self._too_slow)
+        self._deadline = deadline = self._loop.time() + seconds
+        if self._timer is None or deadline < self._timer_at:
+            self._set_timer(deadline)
 
-    def _stop_waiting(self) -> None:
+    def _set_timer(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer, self._timer_at = self._loop.call_at(at, self._look_at_time), at
+
+    def _stop_waiting(self) -> None:
+        self._deadline = None
+
+    def _look_at_time(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._set_timer(self._deadline)
+        else:
+            self._deadline = None
+            self._too_slow()
 
     def _too_slow(self) -> None:
-        if self._task is not None or self._transport is None:
+        if self._is_answering or self._transport is None:
             return
         if self._transport.get_write_buffer_size():
             self.abort()

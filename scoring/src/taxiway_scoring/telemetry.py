@@ -18,6 +18,12 @@ METRICS = {
     "taxiway_pod_request_seconds": ("histogram", "Time from the whole request to the answer, seconds."),
     "taxiway_pod_rows_total": ("counter", "Predictions returned."),
     "taxiway_pod_in_flight": ("gauge", "Requests being answered or waiting."),
+    "taxiway_pod_joined_requests_total": (
+        "counter",
+        "Requests whose rows were predicted together with those of others.",
+    ),
+    "taxiway_pod_careful_reads_total": ("counter", "Requests that only the careful reader could read."),
+    "taxiway_pod_serving_path": ("gauge", "1 for the path from rows to predictions: plan, frame or pyfunc."),
     "taxiway_pod_output_mismatches_total": ("counter", "Answers that broke the model's own output schema."),
     "taxiway_pod_load_seconds": ("gauge", "Time that loading the model took, seconds."),
     "taxiway_pod_example_seconds": ("gauge", "Time that scoring the input example took, seconds."),
@@ -35,6 +41,10 @@ class Telemetry:
         self.rows = 0
         self.in_flight = 0
         self.output_mismatches = 0
+        self.joined = 0
+        self.careful = 0
+        self.path = ("", "")
+        """The serving path and its name."""
         self.load_seconds = 0.0
         self.example_seconds = 0.0
         self._buckets = [0] * (len(BUCKETS) + 1)
@@ -58,6 +68,9 @@ class Telemetry:
             "taxiway_pod_request_seconds": self._histogram(),
             "taxiway_pod_rows_total": [("", float(self.rows))],
             "taxiway_pod_in_flight": [("", float(self.in_flight))],
+            "taxiway_pod_joined_requests_total": [("", float(self.joined))],
+            "taxiway_pod_careful_reads_total": [("", float(self.careful))],
+            "taxiway_pod_serving_path": [(f'{{path="{self.path[0]}",name="{self.path[1]}"}}', 1.0)],
             "taxiway_pod_output_mismatches_total": [("", float(self.output_mismatches))],
             "taxiway_pod_load_seconds": [("", self.load_seconds)],
             "taxiway_pod_example_seconds": [("", self.example_seconds)],

@@ -31,16 +31,19 @@ async def serve_mlflow(models: list[Path], sockets: Path) -> None:
 async def serve_ours(models: list[Path], sockets: Path) -> None:
     from taxiway_scoring.__main__ import load, read_model
     from taxiway_scoring.app import Identity, Limits, ScoringApp
+    from taxiway_scoring.proof import prove
     from taxiway_scoring.server import ServerLimits, listen
 
     for model in models:
         metadata, contract = read_model(model)
-        predictor, example = load(model, metadata, contract)
+        generic, example = load(model, metadata, contract, {})
+        proof = prove(model, metadata, contract, generic.predictor, example, seed=1)
+        served, _ = load(model, metadata, contract, {"proof": proof.to_dict()})
         identity = Identity("pod-1", "revision-1", model.name, "1")
         app = ScoringApp(identity=identity, contract=contract, limits=Limits(), example=example)
+        app.install(served.predictor, served.rows)
         if example is not None:
-            app.score(predictor, example, "application/json")
-        app.install(predictor)
+            app.score(served.predictor, example, "application/json")
         app.is_ready = True
         await listen(app, ServerLimits(), socket_path=str(sockets / model.name))
     print("ready", flush=True)
