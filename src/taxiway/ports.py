@@ -26,6 +26,7 @@ from taxiway.domain.ids import (
 from taxiway.domain.logs import LogName, LogPage
 from taxiway.domain.models import LoggedModel, LoggedModelRef, ModelFacts
 from taxiway.domain.pods import PodObservation
+from taxiway.domain.proofs import ProofProgress
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.domain.routing import RoutingTable, RoutingVersion
 from taxiway.domain.snapshots import CopyProgress
@@ -213,6 +214,19 @@ class EnvironmentBuilder(Protocol):
 
     def locate(self, environment: EnvironmentId) -> Path:
         """Return the environment's directory (``bin/python`` in it); it may be missing."""
+
+
+class Prover(Protocol):
+    """Finds the path by which a revision's pods may serve. What is proven is kept, for all revisions of the same."""
+
+    async def begin(self, spec: RevisionSpec) -> None:
+        """Begin a proof; snapshot and environment must be ready. Proven or under way: no effect. Failed: anew."""
+
+    async def observe(self, spec: RevisionSpec) -> ProofProgress | None:
+        """Tell how the proof stands, DONE also for one found on disk; None when nothing is known of it."""
+
+    async def cancel(self, spec: RevisionSpec) -> None:
+        """Stop the proof. None under way: no error."""
 
 
 class LogStore(Protocol):

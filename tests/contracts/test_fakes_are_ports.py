@@ -13,6 +13,7 @@ from tests.fakes import (
     FakeGateway,
     FakeLogStore,
     FakeNudge,
+    FakeProver,
     FakeRegistry,
     FakeRuntime,
     FakeSigner,
@@ -27,6 +28,7 @@ TRACKING: ports.Tracking = FakeTracking()
 REGISTRY: ports.ModelRegistry = FakeRegistry()
 SNAPSHOTS: ports.SnapshotStore = FakeSnapshotStore(CLOCK)
 BUILDER: ports.EnvironmentBuilder = FakeBuilder(clock=CLOCK)
+PROVER: ports.Prover = FakeProver(clock=CLOCK)
 LOGS: ports.LogStore = FakeLogStore(CLOCK)
 SIGNER: ports.Signer = FakeSigner()
 NUDGE: ports.Nudge = FakeNudge()
@@ -39,6 +41,7 @@ FAKES = [
     (ports.ModelRegistry, REGISTRY),
     (ports.SnapshotStore, SNAPSHOTS),
     (ports.EnvironmentBuilder, BUILDER),
+    (ports.Prover, PROVER),
     (ports.LogStore, LOGS),
     (ports.Signer, SIGNER),
     (ports.Nudge, NUDGE),

@@ -39,6 +39,7 @@ from tests.fakes import (
     FakeClock,
     FakeGateway,
     FakeLogStore,
+    FakeProver,
     FakeRegistry,
     FakeRuntime,
     FakeSnapshotStore,
@@ -65,6 +66,7 @@ class World:
     registry: FakeRegistry
     store: FakeSnapshotStore
     builder: FakeBuilder
+    prover: FakeProver
     logs: FakeLogStore
 
     def open(self) -> Database:
@@ -82,7 +84,7 @@ class World:
         return made
 
     def control_plane_died(self) -> None:
-        for fake in (self.runtime, self.gateway, self.store, self.builder):
+        for fake in (self.runtime, self.gateway, self.store, self.builder, self.prover):
             fake.control_plane_died()
 
 
@@ -98,6 +100,7 @@ async def a_world(directory: Path) -> World:
         registry=FakeRegistry(),
         store=FakeSnapshotStore(clock),
         builder=FakeBuilder(clock=clock),
+        prover=FakeProver(clock=clock),
         logs=logs,
     )
     world.registry.logged[RUN_ID] = [a_logged_model()]
@@ -129,12 +132,13 @@ class ControlPlane:
         runtime, gateway = wrap(world.runtime, "Runtime"), wrap(world.gateway, "Gateway")
         registry, store = wrap(world.registry, "ModelRegistry"), wrap(world.store, "SnapshotStore")
         builder, logs = wrap(world.builder, "EnvironmentBuilder"), wrap(world.logs, "LogStore")
+        prover = wrap(world.prover, "Prover")
         clock = world.clock
         self.observed = Observed(runtime, gateway, elapsed=clock.elapsed)
         common: dict[str, Any] = {"database": self.database, "observed": self.observed, "now": clock}
         revisions = RevisionController(
-            registry=registry, store=store, builder=builder, runtime=runtime, nudge=self.nudge, elapsed=clock.elapsed,
-            **common,
+            registry=registry, store=store, builder=builder, prover=prover, runtime=runtime, nudge=self.nudge,
+            elapsed=clock.elapsed, **common,
         )  # fmt: skip
         deployments = DeploymentController(registry=registry, store=store, logs=logs, nudge=self.nudge, **common)
         routing = RoutingController(gateway=gateway, **common)

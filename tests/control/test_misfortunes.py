@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from taxiway.domain.errors import GatewayRejected, IsolationUnavailable, OutOfDisk, TaxiwayError, TrackingUnavailable
-from taxiway.domain.lifecycle import BUILD_DEADLINE, COPY_DEADLINE, TRACKING_PATIENCE
+from taxiway.domain.lifecycle import BUILD_DEADLINE, COPY_DEADLINE, PROOF_DEADLINE, TRACKING_PATIENCE
 from taxiway.domain.pods import PodPhase
 from taxiway.domain.revisions import RevisionState
 from tests.builders import an_asking
 from tests.control.harness import NAME, ControlPlane, World, killed
 from tests.control.test_convergence import PATH, reconfigure
-from tests.fakes import BuildFate, CopyFate, PodFate
+from tests.fakes import BuildFate, CopyFate, PodFate, ProofFate
 
 pytestmark = pytest.mark.fault
 
@@ -70,6 +70,16 @@ async def wait_for_trouble(plane: ControlPlane, seconds_of_nothing: float) -> No
 def make_well(world: World) -> None:
     world.store.fate, world.builder.fate, world.runtime.fate = CopyFate.WELL, BuildFate.WELL, PodFate.WELL
     world.registry.is_down = False
+
+
+@pytest.mark.parametrize("fate", [ProofFate.FAILS, ProofFate.BEGIN_FAILS, ProofFate.HANGS])
+async def test_a_model_comes_on_though_nothing_is_proven(plane: ControlPlane, fate: ProofFate) -> None:
+    plane.world.prover.fate = fate
+    await plane.convert()
+    await plane.run(4)
+    plane.world.clock.advance(PROOF_DEADLINE.total_seconds())
+    await plane.settle()
+    assert await plane.status() == "ON"
 
 
 @pytest.mark.parametrize(("spoil", "reason", "seconds"), MISFORTUNES, ids=IDS)

@@ -20,14 +20,17 @@ from taxiway.domain.lifecycle import (
     Apply,
     BeginBuild,
     BeginCopy,
+    BeginProof,
     CancelBuild,
     CancelCopy,
+    CancelProof,
     Remove,
     RevisionPlan,
     RevisionView,
     plan_revision,
 )
 from taxiway.domain.pods import PodPhase
+from taxiway.domain.proofs import ProofProgress, ProofState, ServingPath, ServingProof
 from taxiway.domain.revisions import RevisionState, RevisionWanted
 from taxiway.domain.snapshots import CopyState, SnapshotState
 from tests.builders import (
@@ -119,6 +122,45 @@ def test_what_is_ready_already_is_not_begun_again() -> None:
     made = plan(a_view(snapshot=a_stored_snapshot(), build=a_build(BuildState.READY)))
     assert made.revision.state is RevisionState.STARTING
     assert made.actions == (Apply(scale=1),)
+
+
+def to_be_proven(proof: ProofProgress | None, **changes: Any) -> RevisionView:
+    """Snapshot and environment are there."""
+    return preparing(
+        **({"snapshot": a_stored_snapshot(), "build": a_build(BuildState.READY), "proof": proof} | changes)
+    )
+
+
+RUNNING = ProofProgress(state=ProofState.RUNNING)
+
+
+def test_pods_start_when_it_is_proven_which_path_they_may_take() -> None:
+    made = plan(to_be_proven(None))
+    assert (made.actions, made.revision.state) == ((BeginProof(),), RevisionState.PREPARING)
+    assert made.revision.phases[-1] == Phase(name=PhaseName.PROOF, began_at=LATER)
+    waits = plan(to_be_proven(RUNNING, revision=made.revision))
+    assert (waits.actions, waits.revision.state) == ((), RevisionState.PREPARING)
+    proof = ServingProof(path=ServingPath.PLAN, name="columns → LightGBM", rows=1725)
+    done = plan(to_be_proven(ProofProgress(state=ProofState.DONE, proof=proof), revision=waits.revision))
+    assert (done.actions, done.revision.state) == ((Apply(scale=1),), RevisionState.STARTING)
+    told = {phase.name: phase for phase in done.revision.phases}[PhaseName.PROOF]
+    assert (told.detail, told.ended_at) == ("plan: columns → LightGBM, equal to pyfunc on 1725 rows", LATER)
+
+
+@pytest.mark.parametrize("waited", [timedelta(), timedelta(minutes=6)], ids=["fails", "hangs"])
+def test_a_proof_that_does_not_end_well_holds_nobody_up(waited: timedelta) -> None:
+    failed = ProofProgress(state=ProofState.FAILED, failure=a_failure(message="It ran out of memory."))
+    begun = plan(to_be_proven(None)).revision
+    made = plan_revision(to_be_proven(RUNNING if waited else failed, revision=begun), now=LATER + waited)
+    assert (made.actions, made.revision.state) == ((Apply(scale=1),), RevisionState.STARTING)
+    if not waited:
+        told = {phase.name: phase for phase in made.revision.phases}[PhaseName.PROOF]
+        assert told.detail == "pyfunc; nothing faster was proven: It ran out of memory."
+
+
+def test_what_runs_is_proven_again_after_an_update_and_runs_on() -> None:
+    made = plan(ready(proof=None))
+    assert (made.actions, made.revision.state) == ((BeginProof(),), RevisionState.READY)
 
 
 def test_preparing_waits_and_shows_how_far_it_is() -> None:
@@ -270,7 +312,7 @@ def test_a_runtime_that_refuses_for_good_fails_a_revision_that_starts_and_no_oth
 def test_retiring_before_pods_cancels_and_is_done(view: RevisionView) -> None:
     made = plan(replace(view, revision=replace(view.revision, wanted=RevisionWanted.RETIRE, generation=2)))
     assert made.revision.state is RevisionState.RETIRED
-    assert made.actions == (CancelCopy(), CancelBuild())
+    assert made.actions == (CancelCopy(), CancelBuild(), CancelProof())
 
 
 def test_retiring_waits_for_the_gateway_to_let_go_but_not_for_ever() -> None:

@@ -11,6 +11,7 @@ from tests.fakes.gateway import FakeGateway
 from tests.fakes.keys import FakeSigner
 from tests.fakes.logs import FakeLogStore
 from tests.fakes.pods import FakeRuntime, PodFate
+from tests.fakes.proofs import FakeProver, ProofFate
 from tests.fakes.snapshots import CopyFate, FakeSnapshotStore
 from tests.fakes.tracking import FakeRegistry, FakeTracking
 
@@ -22,10 +23,12 @@ __all__ = [
     "FakeGateway",
     "FakeLogStore",
     "FakeNudge",
+    "FakeProver",
     "FakeRegistry",
     "FakeRuntime",
     "FakeSigner",
     "FakeSnapshotStore",
     "FakeTracking",
     "PodFate",
+    "ProofFate",
 ]

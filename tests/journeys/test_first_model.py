@@ -29,7 +29,7 @@ def test_log_convert_call(platform: Platform) -> None:
     assert made.status == "ON", f"{made.reason}: {made.message}"
     assert made.url == f"{platform.url}/staging/fraud/first/{made.version}"
     assert [phase.name for phase in made.phases] == [
-        "queued", "snapshot", "environment", "pod", "loaded", "example", "route",
+        "queued", "snapshot", "environment", "proof", "pod", "loaded", "example", "route",
     ]  # fmt: skip
     refused = httpx2.post(f"{made.url}/invocations", json=ROWS)
     assert refused.status_code == 401

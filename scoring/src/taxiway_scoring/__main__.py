@@ -1,4 +1,4 @@
-"""A pod's program: verify the snapshot, load the model, score its example, serve, drain on SIGTERM.
+"""A pod's program: verify the snapshot, load the model, score its example, serve, drain on SIGTERM; or do a job.
 
 ``python -I <directory with this package> --config pod.json``. Phases and failures are told as JSON lines on the file
 descriptor in ``TAXIWAY_REPORT_FD``. Exit codes: 0 drained, 3 a failure that was reported, 4 a stuck prediction.
@@ -22,6 +22,7 @@ from typing import Any
 from taxiway_scoring import manifest
 from taxiway_scoring.app import Identity, Limits, ScoringApp
 from taxiway_scoring.contract import Contract, ContractError, compile_signature
+from taxiway_scoring.jobs import run_proof
 from taxiway_scoring.predictor import LoadFailed, Predictor, find_example
 from taxiway_scoring.proof import read_proof
 from taxiway_scoring.refusals import Refused
@@ -227,6 +228,22 @@ def run(config: dict[str, Any], reports: Reports) -> None:
     (asyncio if uvloop is None else uvloop).run(serve(app, config, reports))
 
 
+def run_job(config: dict[str, Any], reports: Reports) -> None:
+    """Do what ends by itself; the result is a report of its own."""
+    if config["job"] != "prove":
+        raise Failed("UnknownJob", "The configuration names a job that this version does not know.", "Update Taxiway.")
+    began = time.monotonic()
+    files = verify(config)
+    metadata, contract = read_model(files)
+    reports.phase("verified", time.monotonic() - began)
+    began = time.monotonic()
+    try:
+        proof = run_proof(files, metadata, contract, config)
+    except LoadFailed as error:
+        raise Failed(error.reason, error.message, error.hint, retryable=error.retryable) from error
+    reports.phase("proven", time.monotonic() - began, **proof.to_dict())
+
+
 def _end_stuck(reports: Reports) -> None:
     """End the process, for a thread that is stuck in a prediction cannot be ended."""
     message = "A prediction went on after its deadline; the scoring server is started anew."
@@ -251,7 +268,7 @@ def main(argv: list[str] | None = None) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     reports = Reports()
     try:
-        run(config, reports)
+        (run_job if "job" in config else run)(config, reports)
     except Failed as error:
         log.error("%s", error)  # noqa: TRY400
         reports.send({"failed": error.document})

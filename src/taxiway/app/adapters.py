@@ -18,10 +18,21 @@ from taxiway.environments.builder import UvEnvironmentBuilder
 from taxiway.gateway.envoy import EnvoyGateway
 from taxiway.keys.signer import FileSigner
 from taxiway.monitoring.logs import FileLogStore, LogPlaces, open_build_log
-from taxiway.ports import EnvironmentBuilder, Gateway, LogStore, ModelRegistry, Runtime, Signer, SnapshotStore, Tracking
+from taxiway.ports import (
+    EnvironmentBuilder,
+    Gateway,
+    LogStore,
+    ModelRegistry,
+    Prover,
+    Runtime,
+    Signer,
+    SnapshotStore,
+    Tracking,
+)
 from taxiway.registry.connection import MLflowConnection
 from taxiway.registry.registry import MLflowRegistry
 from taxiway.registry.tracking import MLflowTracking
+from taxiway.runtimes.process.proving import ProcessProver
 from taxiway.runtimes.process.runtime import PodHome, ProcessRuntime
 from taxiway.settings import Settings
 from taxiway.stub.children import Level
@@ -37,6 +48,7 @@ class Adapters:
     registry: ModelRegistry
     snapshots: SnapshotStore
     environments: EnvironmentBuilder
+    prover: Prover
     logs: LogStore
     signer: Signer
     log_files: FileLogStore
@@ -45,6 +57,7 @@ class Adapters:
     """For what MLflow's own clients send; apart, so that their uploads cannot use up ours."""
     builder: UvEnvironmentBuilder
     processes: ProcessRuntime
+    proofs: ProcessProver
     envoy: EnvoyGateway
 
     async def open(self) -> None:
@@ -55,6 +68,7 @@ class Adapters:
         """Close connections and stop builds. Pods and engines go on."""
         await self.builder.close()
         await self.processes.close()
+        await self.proofs.close()
         await self.envoy.close()
         await self.connection.close()
         await self.clients.close()
@@ -86,17 +100,26 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         build_timeout=timedelta(seconds=wanted.build_timeout_seconds),
         concurrent_builds=wanted.concurrent_builds,
     )
+    scoring = lay_out_scoring(places.data / "scoring")
     processes = ProcessRuntime(
         PodHome(
             pods=places.pods,
             sockets=places.pod_sockets,
             dead_logs=log_places.dead_pods,
-            scoring=lay_out_scoring(places.data / "scoring"),
+            scoring=scoring,
         ),
         locate_snapshot=snapshots.locate,
         locate_environment=builder.locate,
+        find_proof=lambda spec: prover.find(spec),
         level=None if settings.pods.isolation == "strongest" else Level(settings.pods.isolation),
         log_bytes=settings.pods.log_mib << 20,
+    )
+    prover = ProcessProver(
+        places.data / "proofs",
+        scoring=scoring,
+        locate_snapshot=snapshots.locate,
+        locate_environment=builder.locate,
+        confine=processes.confine,
     )
     envoy = EnvoyGateway(places.gateway, admin_socket=places.envoy_admin_socket, child=places.envoy_child)
     connection = MLflowConnection.over(places.mlflow_socket)
@@ -107,6 +130,7 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         registry=gated(MLflowRegistry(connection), "ModelRegistry", gate),
         snapshots=gated(snapshots, "SnapshotStore", gate),
         environments=gated(builder, "EnvironmentBuilder", gate),
+        prover=gated(prover, "Prover", gate),
         logs=gated(logs, "LogStore", gate),
         signer=signer,
         log_files=logs,
@@ -114,6 +138,7 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         clients=MLflowConnection.over(places.mlflow_socket),
         builder=builder,
         processes=processes,
+        proofs=prover,
         envoy=envoy,
     )
 

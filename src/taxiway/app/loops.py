@@ -101,6 +101,7 @@ class Loops:
             registry=adapters.registry,
             store=adapters.snapshots,
             builder=adapters.environments,
+            prover=adapters.prover,
             runtime=adapters.runtime,
             observed=self._observed,
             nudge=self._nudges,

@@ -25,8 +25,10 @@ from taxiway.domain.lifecycle import (
     Apply,
     BeginBuild,
     BeginCopy,
+    BeginProof,
     CancelBuild,
     CancelCopy,
+    CancelProof,
     Remove,
     RevisionPlan,
     RevisionView,
@@ -34,6 +36,7 @@ from taxiway.domain.lifecycle import (
 )
 from taxiway.domain.lost_files import runs_nowhere
 from taxiway.domain.models import LoggedModelRef
+from taxiway.domain.proofs import ProofProgress, ProofState
 from taxiway.domain.revisions import Revision, RevisionState
 from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, SnapshotState
 from taxiway.ports import (
@@ -42,6 +45,7 @@ from taxiway.ports import (
     Fetch,
     ModelRegistry,
     Nudge,
+    Prover,
     ReportBytes,
     Runtime,
     SnapshotStore,
@@ -57,6 +61,7 @@ class Attempt(StrEnum):
 
     COPY = "copy"
     BUILD = "build"
+    PROOF = "proof"
     APPLY = "apply"
 
 
@@ -70,6 +75,7 @@ class RevisionController:
         registry: ModelRegistry,
         store: SnapshotStore,
         builder: EnvironmentBuilder,
+        prover: Prover,
         runtime: Runtime,
         observed: Observed,
         nudge: Nudge,
@@ -80,6 +86,7 @@ class RevisionController:
         self._registry = registry
         self._store = store
         self._builder = builder
+        self._prover = prover
         self._runtime = runtime
         self._observed = observed
         self._nudge = nudge
@@ -139,6 +146,7 @@ class RevisionController:
             has_environment=not is_down or (build is not None and build.state is BuildState.READY),
             copy=await self._copy(revision) if is_preparing else None,
             build=build,
+            proof=await self._proof(revision, snapshot),
             pods=self._observed.pods(revision.id),
             is_fresh=self._observed.has_looked_since(self._acted_at.get(revision.id, -math.inf)),
             was_applied=revision.id in self._applied,
@@ -178,7 +186,7 @@ class RevisionController:
         self._acted_at.pop(key, None)
         self._seen_since.pop(key, None)
         self._forgiven.pop(key, None)
-        for attempt in (Attempt.BUILD, Attempt.APPLY):
+        for attempt in (Attempt.BUILD, Attempt.PROOF, Attempt.APPLY):
             self._could_not.pop((attempt, key), None)
 
     async def _copy(self, revision: Revision) -> CopyProgress | None:
@@ -192,6 +200,14 @@ class RevisionController:
         if failure is not None:
             return BuildProgress(state=BuildState.FAILED, failure=failure)
         return await self._builder.observe(revision.request.id)
+
+    async def _proof(self, revision: Revision, snapshot: SnapshotCopy) -> ProofProgress | None:
+        failure = self._could_not.get((Attempt.PROOF, revision.id))
+        if failure is not None:
+            return ProofProgress(state=ProofState.FAILED, failure=failure)
+        if snapshot.digest is None:
+            return None
+        return await self._prover.observe(revision.spec(snapshot.digest))
 
     async def _carry_out(self, action: Action, plan: RevisionPlan, source: LoggedModelRef) -> None:
         revision = plan.revision
@@ -211,6 +227,13 @@ class RevisionController:
                     waiting = await revisions.waiting_for_environment(tx, revision.request.id)
                 if waiting == 0 or (waiting == 1 and revision.state is RevisionState.FAILED):
                     await self._builder.cancel(revision.request.id)
+            case BeginProof() if plan.snapshot.digest is not None:
+                spec = revision.spec(plan.snapshot.digest)
+                await self._attempt(Attempt.PROOF, revision.id, self._prover.begin(spec))
+            case CancelProof() if plan.snapshot.digest is not None:
+                await self._prover.cancel(revision.spec(plan.snapshot.digest))
+            case BeginProof() | CancelProof():
+                pass
             case Apply(scale=scale):
                 if plan.snapshot.digest is None:
                     raise AssertionError(f"revision {revision.id} has no snapshot to serve")
@@ -295,6 +318,7 @@ _SAID: dict[RevisionState, str] = {
 _ATTEMPTED = {
     Attempt.COPY: "The copy of the model's files could not be begun",
     Attempt.BUILD: "The build of the model environment could not be begun",
+    Attempt.PROOF: "The proof of a faster path could not be begun",
     Attempt.APPLY: "The pod could not be started",
 }
 

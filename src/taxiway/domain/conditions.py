@@ -32,6 +32,7 @@ class PhaseName(StrEnum):
     QUEUED = "queued"
     SNAPSHOT = "snapshot"
     ENVIRONMENT = "environment"
+    PROOF = "proof"
     POD = "pod"
     LOADED = "loaded"
     EXAMPLE = "example"

@@ -241,6 +241,7 @@ _DOING = {
     "queued": "Waiting for its turn",
     "snapshot": "Copying the model's files",
     "environment": "Building the model environment",
+    "proof": "Proving a faster path equal to pyfunc",
     "pod": "Starting the scoring server",
     "loaded": "Loading the model",
     "example": "Scoring the input example",

@@ -40,12 +40,15 @@ from taxiway.domain.errors import TrackingUnavailable
 from taxiway.domain.ids import PodId
 from taxiway.domain.lost_files import not_made_again, runs_nowhere, what_is_lost
 from taxiway.domain.pods import PodObservation, PodPhase, ReportedPhase
+from taxiway.domain.proofs import ProofProgress, ProofState, say
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
 from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, SnapshotState
 
 COPY_DEADLINE = timedelta(minutes=30)
 BUILD_DEADLINE = timedelta(minutes=16)
 """The builder gives up after 15 minutes by itself and says why; this is for a builder that hangs."""
+PROOF_DEADLINE = timedelta(minutes=5)
+"""The prover gives up sooner; this is for one that hangs. Pods then take the generic path."""
 TRACKING_PATIENCE = timedelta(minutes=5)
 """How long a revision that served waits for an MLflow that is away: after a reboot it is up later than the rest."""
 TRACKING_RETRY = timedelta(seconds=2)
@@ -56,6 +59,8 @@ CRASHES_BEFORE_FAILED = 3
 STEADY_FOR_GOOD_AFTER = timedelta(minutes=5)
 LOOK_AGAIN = timedelta(milliseconds=200)
 """How soon to look at something that is under way."""
+NOTHING_MORE = ProofProgress(state=ProofState.DONE)
+"""Nothing is to be proven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,8 @@ class RevisionView:
     trouble: Failure | None = None
     forgiven: Mapping[PodId, int] = field(default_factory=dict)
     scale: int = 1
+    proof: ProofProgress | None = NOTHING_MORE
+    """Of the snapshot in the environment; None where this process knows of none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +116,16 @@ class CancelBuild:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BeginProof:
+    """Prove which path the pods may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelProof:
+    """Stop the proof."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Apply:
     """Tell the runtime to keep so many pods."""
 
@@ -122,7 +139,7 @@ class Remove:
     grace: timedelta
 
 
-Action = BeginCopy | CancelCopy | BeginBuild | CancelBuild | Apply | Remove
+Action = BeginCopy | CancelCopy | BeginBuild | CancelBuild | BeginProof | CancelProof | Apply | Remove
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,12 +209,33 @@ def _plan_preparing(view: RevisionView, now: datetime) -> RevisionPlan:
         return RevisionPlan(actions=cancels, revision=_failed(revision, failure, now), snapshot=snapshot)
     if any(pod.phase is not PodPhase.DRAINING for pod in view.pods):
         actions.append(Remove(grace=DRAIN_GRACE))
-    elif snapshot.state is SnapshotState.READY and is_built and not view.pods and view.is_fresh:
-        phases = (*revision.phases, Phase(name=PhaseName.POD, began_at=now))
-        revision = replace(revision, state=RevisionState.STARTING, phases=phases, failure=None)
-        actions.append(Apply(scale=view.scale))
+    elif snapshot.state is SnapshotState.READY and is_built:
+        if view.proof is None:
+            actions.append(BeginProof())
+        revision = replace(revision, phases=_proof_phase(revision.phases, view.proof, now))
+        if _is_proven(revision.phases, view.proof, now) and not view.pods and view.is_fresh:
+            phases = (*revision.phases, Phase(name=PhaseName.POD, began_at=now))
+            revision = replace(revision, state=RevisionState.STARTING, phases=phases, failure=None)
+            actions.append(Apply(scale=view.scale))
     pause = TRACKING_RETRY if copy_action is not None and _waits_for_tracking(view) else LOOK_AGAIN
     return _plan(view, actions, revision, snapshot, now, wake_at=now + pause)
+
+
+def _proof_phase(phases: tuple[Phase, ...], proof: ProofProgress | None, now: datetime) -> tuple[Phase, ...]:
+    phase = _phase(phases, PhaseName.PROOF) or Phase(name=PhaseName.PROOF, began_at=now)
+    if phase.ended_at is not None:
+        return phases
+    if proof is None or proof.state is ProofState.RUNNING:
+        return _with(phases, phase)
+    return _with(phases, _end(replace(phase, detail=say(proof)), now))
+
+
+def _is_proven(phases: Sequence[Phase], proof: ProofProgress | None, now: datetime) -> bool:
+    """Tell whether pods may start. A proof that fails or hangs holds nobody up: they take the generic path."""
+    phase = _phase(phases, PhaseName.PROOF)
+    if proof is not None and proof.state is not ProofState.RUNNING:
+        return True
+    return phase is not None and now - phase.began_at > PROOF_DEADLINE
 
 
 def _advance_copy(view: RevisionView, now: datetime) -> tuple[SnapshotCopy, BeginCopy | None, Failure | None]:
@@ -272,6 +310,9 @@ def _plan_serving(view: RevisionView, now: datetime) -> RevisionPlan:
     # Another revision of the same model version may just be having the files copied anew; whoever runs, runs on.
     if (not view.was_applied or not pods) and view.snapshot.digest is not None:
         actions.append(Apply(scale=view.scale))
+    if view.proof is None and lost is None and view.snapshot.digest is not None:
+        # After an update of the scoring server: pods that are started from now on need a proof of the new one.
+        actions.append(BeginProof())
     revision = replace(revision, phases=_pod_phases(revision.phases, pods, view.is_routed, now))
     failure = _fatal(view, now)
     if failure is not None:
@@ -377,7 +418,7 @@ def _plan_retiring(view: RevisionView, now: datetime) -> RevisionPlan:
     revision, actions, waited = view.revision, list[Action](), view.waited
     if revision.state is not RevisionState.RETIRING:
         if revision.state in (RevisionState.QUEUED, RevisionState.PREPARING):
-            actions += [CancelCopy(), CancelBuild()]
+            actions += [CancelCopy(), CancelBuild(), CancelProof()]
         revision = replace(revision, state=RevisionState.RETIRING, phases=_ended(revision, now))
         waited = timedelta()
     if not view.pods and not view.was_applied and view.is_fresh:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,6 +38,8 @@ POD_OPEN_FILES = 4096
 POD_QUEUE = 128
 """How many requests may wait in a pod. The scoring server refuses earlier what could not be answered in time."""
 POD_OOM_SCORE = 500
+PROOF_MEMORY = 1 << 30
+"""What MLflow and a small model need at least."""
 POD_NICE = 5
 LOG_FILES = 5
 _KEPT_BY_CGROUPS = ("cgroup1", "cgroup2")
@@ -80,7 +82,9 @@ class Confinement:
     use_namespaces: bool = True
 
 
-def pod_config(pod: PodId, spec: RevisionSpec, places: PodPlaces) -> dict[str, object]:
+def pod_config(
+    pod: PodId, spec: RevisionSpec, places: PodPlaces, proof: Mapping[str, object] | None = None
+) -> dict[str, object]:
     """Return what the scoring server reads: the contents of its ``config.json``."""
     return {
         "pod": pod,
@@ -102,6 +106,17 @@ def pod_config(pod: PodId, spec: RevisionSpec, places: PodPlaces) -> dict[str, o
         },
         "threads": threads(spec.resources.cpus),
         "on_output_mismatch": str(spec.options.on_output_mismatch),
+        "proof": None if proof is None else dict(proof),
+    }
+
+
+def proof_config(spec: RevisionSpec, places: PodPlaces) -> dict[str, object]:
+    """Return what the scoring server reads when it is to prove a path instead of serving."""
+    return {
+        "job": "prove",
+        "snapshot": str(places.snapshot),
+        "manifest_digest": spec.snapshot,
+        "threads": threads(spec.resources.cpus),
     }
 
 
@@ -191,6 +206,25 @@ def pod_child(
             use_namespaces=confinement.use_namespaces,
         ),
     )  # fmt: skip
+
+
+def proof_child(
+    spec: RevisionSpec, places: PodPlaces, confinement: Confinement, *, limit: timedelta, labels: Mapping[str, str]
+) -> ChildSpec:
+    """Return the child that proves a path for a revision's pods: as shut in as they are, and it ends.
+
+    It is given up after ``limit``, since it never says that it is ready; it needs MLflow beside the model, and so at
+    least a gigabyte.
+    """
+    child = pod_child(spec, replace(places, socket=places.home / "unused"), confinement, labels=labels)
+    return replace(
+        child,
+        restart=Restart.NEVER,
+        probe=None,
+        start_deadline=limit,
+        stop_grace=timedelta(seconds=1),
+        limits=replace(child.limits, memory_bytes=max(spec.resources.memory_bytes, PROOF_MEMORY), cpus=None),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,21 +10,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import secrets
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from taxiway.domain.errors import TaxiwayError
 from taxiway.domain.ids import EnvironmentId, PodId, RevisionId, SnapshotId, new_id
 from taxiway.domain.pods import PodObservation
 from taxiway.domain.revisions import RevisionSpec
+from taxiway.runtimes.process.files import replace
 from taxiway.runtimes.process.looking import PodDirectories
 from taxiway.runtimes.process.pods import (
     Confinement,
@@ -66,6 +65,7 @@ class ProcessRuntime:
         *,
         locate_snapshot: Callable[[SnapshotId], Path],
         locate_environment: Callable[[EnvironmentId], Path],
+        find_proof: Callable[[RevisionSpec], Mapping[str, Any] | None] = lambda _: None,
         level: Level | None = None,
         allow_network: bool = False,
         use_cgroups: bool = True,
@@ -76,6 +76,7 @@ class ProcessRuntime:
         self._pods = PodDirectories(home.pods)
         self._locate_snapshot = locate_snapshot
         self._locate_environment = locate_environment
+        self._find_proof = find_proof
         self._demanded = level
         self._allow_network = allow_network
         self._use_cgroups = use_cgroups
@@ -205,12 +206,12 @@ class ProcessRuntime:
     def _spawn(self, pod: PodId, spec: RevisionSpec, *, created_at: datetime) -> None:
         places = self._make_places(pod, spec)
         labels = pod_labels(pod, spec, places, created_at=created_at)
-        confinement = self._confine()
-        _replace(places.config, json.dumps(pod_config(pod, spec, places), indent=1))
+        confinement = self.confine()
+        replace(places.config, json.dumps(pod_config(pod, spec, places, self._find_proof(spec)), indent=1))
         children.start(places.directory, pod_child(spec, places, confinement, labels=labels))
 
-    def _confine(self) -> Confinement:
-        """Choose the isolation level, once."""
+    def confine(self) -> Confinement:
+        """Return how pods are shut in here; the isolation level is chosen once."""
         if self._confinement is None:
             level = levels.choose_level(self._demanded, levels.survey())
             self._confinement = Confinement(
@@ -263,7 +264,7 @@ class ProcessRuntime:
         """Delete a dead pod's directories; its log is kept for those who ask why it died."""
         kept = self._home.dead_logs / pod
         kept.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _replace(kept / "pod.json", json.dumps({"pod": pod, "revision": revision}))
+        replace(kept / "pod.json", json.dumps({"pod": pod, "revision": revision}))
         self._delete(pod, keep_log_in=kept / "log")
 
     def _delete(self, pod: PodId, *, keep_log_in: Path | None = None) -> None:
@@ -274,12 +275,3 @@ class ProcessRuntime:
             return
         shutil.rmtree(self._home.sockets / pod, ignore_errors=True)
         self._kill_at.pop(pod, None)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a private file that is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-    temporary.replace(path)

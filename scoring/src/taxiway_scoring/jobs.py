@@ -1,0 +1,25 @@
+"""Jobs: programs of a pod that end. ``prove`` finds the path by which a model's pods may serve."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from taxiway_scoring.contract import Contract
+from taxiway_scoring.predictor import find_example, load_predictor
+from taxiway_scoring.proof import Proof, prove
+
+log = logging.getLogger("taxiway")
+SEED = 20_261_126
+"""What proofs draw their rows from where the configuration names nothing else: the same rows for the same model."""
+
+
+def run_proof(files: Path, metadata: Mapping[str, Any], contract: Contract, config: Mapping[str, Any]) -> Proof:
+    """Return the proof of a snapshot's files. Raises LoadFailed for a model that cannot be loaded at all."""
+    predictor = load_predictor(files, contract)
+    example = find_example(files, dict(metadata))
+    proof = prove(files, metadata, contract, predictor, example, seed=int(config.get("seed", SEED)))
+    log.info("the path is %s (%s): %s rows compared. %s", proof.path, proof.name, proof.rows, proof.reason)
+    return proof

@@ -1,0 +1,196 @@
+"""ProcessProver: the port Prover on one machine. A proof is a pod that ends: same environment, same confinement.
+
+Results lie in files named by what they hold for: snapshot, environment, scoring server, CPU and threads. Nothing is
+remembered in a database: like the snapshot and the environment, a proof is found by its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import platform
+import shutil
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from taxiway.domain.conditions import Failure
+from taxiway.domain.ids import EnvironmentId, SnapshotId
+from taxiway.domain.proofs import ProofProgress, ProofState, ServingProof, read_proof
+from taxiway.domain.revisions import RevisionSpec
+from taxiway.runtimes.process.files import replace
+from taxiway.runtimes.process.pods import Confinement, PodPlaces, proof_child, proof_config, threads
+from taxiway.stub import children, levels
+
+T = TypeVar("T")
+AT_ONCE = 2
+TIME_LIMIT = timedelta(seconds=90)
+_log = logging.getLogger(__name__)
+
+
+class ProcessProver:
+    """Runs proofs as processes, at most two at once. A proof that a crash left alone is found or begun again."""
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        scoring: Path,
+        locate_snapshot: Callable[[SnapshotId], Path],
+        locate_environment: Callable[[EnvironmentId], Path],
+        confine: Callable[[], Confinement],
+    ) -> None:
+        """Keep results and the jobs' directories in ``home``; ``scoring`` is the directory with its code."""
+        self._home = home
+        self._scoring = scoring
+        self._locate_snapshot = locate_snapshot
+        self._locate_environment = locate_environment
+        self._confine = confine
+        self._waiting: deque[tuple[str, RevisionSpec]] = deque()
+        self._running: set[str] = set()
+        self._failed: dict[str, Failure] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="proofs")
+
+    async def begin(self, spec: RevisionSpec) -> None:
+        """Begin a proof. Proven or under way: no effect. Raises StubNotStarted or OutOfDisk."""
+        await self._in_thread(lambda: self._begin(spec))
+
+    async def observe(self, spec: RevisionSpec) -> ProofProgress | None:
+        """Tell how the proof stands; None when nothing is known of it."""
+        return await self._in_thread(lambda: self._observe(spec))
+
+    async def cancel(self, spec: RevisionSpec) -> None:
+        """Stop the proof."""
+        await self._in_thread(lambda: self._cancel(spec))
+
+    def find(self, spec: RevisionSpec) -> Mapping[str, Any] | None:
+        """Return the proof for a pod's configuration; None where there is none."""
+        proof = self._kept(self._key(spec))
+        return None if proof is None else proof.document
+
+    async def close(self) -> None:
+        """Stop looking. Proofs that run go on; the next control plane finds them."""
+        self._thread.shutdown(wait=True)
+
+    # -- in the thread ----------------------------------------------------------------------------------------
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _key(self, spec: RevisionSpec) -> str:
+        facts = [spec.snapshot, spec.environment, self._scoring.name, _cpu(), str(threads(spec.resources.cpus))]
+        return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
+
+    def _kept(self, key: str) -> ServingProof | None:
+        try:
+            return read_proof(json.loads((self._home / f"{key}.json").read_text()))
+        except (OSError, ValueError):
+            return None
+
+    def _begin(self, spec: RevisionSpec) -> None:
+        key = self._key(spec)
+        self._failed.pop(key, None)
+        if self._kept(key) is not None or any(key == waiting for waiting, _ in self._waiting):
+            return
+        if key in self._running and children.status(self._home / key) is not None:
+            return
+        self._waiting.append((key, spec))
+        self._start_next()
+
+    def _start_next(self) -> None:
+        while self._waiting and len(self._running) < AT_ONCE:
+            key, spec = self._waiting.popleft()
+            self._start(key, spec)
+
+    def _start(self, key: str, spec: RevisionSpec) -> None:
+        self._clear_away(key)
+        directory = self._home / key
+        environment = self._locate_environment(spec.environment)
+        places = PodPlaces(
+            directory=directory,
+            home=directory / "home",
+            config=directory / "config.json",
+            socket=directory / "home" / "s",
+            environment=environment,
+            snapshot=self._locate_snapshot(spec.snapshot),
+            scoring=self._scoring,
+            interpreter=levels.interpreter_paths(environment / "bin" / "python"),
+        )
+        for made in (self._home, directory, places.home, places.home / "tmp"):
+            made.mkdir(parents=True, exist_ok=True, mode=0o700)
+        replace(places.config, json.dumps(proof_config(spec, places), indent=1))
+        children.start(directory, proof_child(spec, places, self._confine(), limit=TIME_LIMIT, labels={"proof": key}))
+        self._running.add(key)
+
+    def _observe(self, spec: RevisionSpec) -> ProofProgress | None:
+        key = self._key(spec)
+        proof = self._kept(key)
+        if proof is not None:
+            return ProofProgress(state=ProofState.DONE, proof=proof)
+        if key in self._failed:
+            return ProofProgress(state=ProofState.FAILED, failure=self._failed[key])
+        if any(key == waiting for waiting, _ in self._waiting):
+            self._start_next()
+            return ProofProgress(state=ProofState.RUNNING)
+        status = children.status(self._home / key)
+        if status is None:
+            self._running.discard(key)
+            return None
+        told = next((read_proof(report.detail) for report in status.reports if report.phase == "proven"), None)
+        if told is not None:
+            replace(self._home / f"{key}.json", json.dumps(dict(told.document)))
+            self._end(key)
+            return ProofProgress(state=ProofState.DONE, proof=told)
+        if status.is_alive:
+            self._running.add(key)
+            return ProofProgress(state=ProofState.RUNNING)
+        trouble = status.trouble
+        self._end(key)
+        if trouble is None:  # its stub was killed: nobody knows anything
+            return None
+        failure = Failure(reason=trouble.reason, message=trouble.message, hint=trouble.hint, lines=trouble.lines)
+        _log.warning("a proof failed: %s", failure.message)
+        self._failed[key] = failure
+        return ProofProgress(state=ProofState.FAILED, failure=failure)
+
+    def _cancel(self, spec: RevisionSpec) -> None:
+        key = self._key(spec)
+        self._waiting = deque(item for item in self._waiting if item[0] != key)
+        if (self._home / key).is_dir():
+            self._end(key)
+
+    def _end(self, key: str) -> None:
+        self._clear_away(key)
+        self._running.discard(key)
+        try:
+            self._start_next()
+        except Exception:
+            _log.exception("the next proof could not be begun")
+
+    def _clear_away(self, key: str) -> None:
+        directory = self._home / key
+        if not directory.is_dir():
+            return
+        children.kill(directory)
+        try:
+            children.remove(directory)
+        except Exception as error:
+            _log.warning("the directory of a proof could not be deleted: %s", error)
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@cache
+def _cpu() -> str:
+    """Return what the CPU can do: libraries choose their instructions, and with them the last bits, by that."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    flags = next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{platform.machine()} {' '.join(sorted(flags.split()))}"
