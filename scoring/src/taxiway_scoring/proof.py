@@ -23,14 +23,21 @@ from taxiway_scoring.decoding import Decoder, Rows, rows_of
 from taxiway_scoring.payload import JSON_TYPE, Request, read_request
 from taxiway_scoring.plans import NotCompilable, Plan
 from taxiway_scoring.refusals import Refused
-from taxiway_scoring.sampling import sample_rows
+from taxiway_scoring.sampling import Sampler
 
 VERSION = 1
-ROWS = 2_000
-BATCHES = (1, 2, 7, 100, 1_000)
-SINGLES = 40
+SINGLES = 20
 """How many rows pyfunc scores one by one; at some 20 ms each."""
+REQUESTS = ((1, SINGLES), (2, 5), (7, 5), (100, 1))
+"""Sizes of requests with rows of all kinds, and how many of each."""
+LARGE = (100, 1_000)
+"""Sizes of requests of usual rows: one edge that a model refuses would spoil the whole request."""
 BUDGET_SECONDS = 20.0
+"""No request is begun after this time; those of edges come before the large ones."""
+PIECES = 120
+"""How many more requests come of those that are taken to pieces."""
+SINGLE_SECONDS = 1.0
+"""How long a path is asked for rows one by one: thousands by a plan, a hundred by data frames, those of edges first."""
 log = logging.getLogger("taxiway")
 
 
@@ -73,28 +80,27 @@ def prove(
         return _pyfunc("its input is not a table of named single values", seed)
     if predictor.is_typed:
         return _pyfunc("the model checks its input itself, by type hints", seed)
-    rows = sample_rows(contract, known, seed, ROWS)
     try:
-        reference = _Reference(generic, rows, began + BUDGET_SECONDS)
+        reference = _Reference(generic, known, Sampler(contract, known, seed), began + BUDGET_SECONDS)
     except Different as error:
         return _pyfunc(str(error), seed)
     for kind, make in _candidates(files, metadata, contract, predictor):
         try:
             plan = make()
-            reference.compare(plan.predict)
+            joins = reference.compare(plan.predict)
         except (NotCompilable, Different) as error:  # noqa: PERF203
             tried.append(f"no {kind}: {error}")
         except Exception as error:
             log.info("the %s failed", kind, exc_info=True)
             tried.append(f"no {kind}: making it raised {type(error).__name__}")
         else:
-            independent = kind == "plan" or not getattr(plan, "needs_mlflow", True)
+            is_known = not getattr(plan, "needs_mlflow", False)
             return Proof(
                 path=kind,
                 needs_mlflow=bool(getattr(plan, "needs_mlflow", False)),
                 name=plan.name,
                 reason="; ".join(tried),
-                rows_are_independent=independent and reference.joins(plan.predict),
+                rows_are_independent=is_known and joins,
                 rows=reference.count,
                 batches=reference.batches,
                 seed=seed,
@@ -171,59 +177,73 @@ def same(one: Any, other: Any) -> bool:
 class _Reference:
     """What pyfunc says to requests of several sizes."""
 
-    def __init__(self, generic: Predict, rows: Rows, until: float) -> None:
+    def __init__(self, generic: Predict, known: Rows, sampler: Sampler, until: float) -> None:
+        self._generic = generic
+        self._until = until
+        self._pieces = PIECES
         self.answers: list[tuple[Rows, Any]] = []
-        self.count = 0
-        sizes = set[int]()
-        spare = iter(rows)
-        for size, times in ((1, SINGLES), (2, 5), (7, 5), (100, 2), (1_000, 1), (400, 1)):
+        if known:
+            self._ask(known)
+        for size, times in REQUESTS:
             for _ in range(times):
-                if time.monotonic() > until and self.answers:
-                    break
-                part = [row for _, row in zip(range(size), spare)]
-                self._ask(generic, part)
-                sizes.add(len(part))
-        # A row that cannot be predicted spoils a whole request: ask again with those that can.
-        good = [part[0] for part, answer in self.answers if len(part) == 1 and answer is not None]
-        if not good:
+                self._ask(sampler.mixed(size))
+        for group in sampler.sweeps():
+            self._ask(group)
+        for size in LARGE:
+            self._ask(sampler.usual(size))
+        if all(answer is None for _, answer in self.answers):
             raise Different("pyfunc predicts none of the rows that the contract allows")
-        self.good = good
-        self._ask(generic, good)
-        self.batches = tuple(sorted(sizes))
+        self.count = sum(len(rows) for rows, _ in self.answers)
+        self.batches = tuple(sorted({len(rows) for rows, _ in self.answers}))
 
-    def _ask(self, generic: Predict, part: Rows) -> None:
-        answer = outcome(generic, part)
-        self.count += len(part)
-        self.answers.append((part, answer))
-        if answer is None and len(part) > 50:
-            # In pieces, so that one bad row does not hide what the others give.
-            for at in range(0, len(part), 50):
-                piece = part[at : at + 50]
-                self.answers.append((piece, outcome(generic, piece)))
+    def _ask(self, rows: Rows) -> None:
+        if not rows or (self.answers and time.monotonic() > self._until):
+            return
+        answer = outcome(self._generic, rows)
+        self.answers.append((rows, answer))
+        if answer is None and len(rows) > 1 and self._pieces > 0:
+            # One row that cannot be predicted hides what the others give.
+            self._pieces -= 2
+            self._ask(rows[: len(rows) // 2])
+            self._ask(rows[len(rows) // 2 :])
 
-    def compare(self, predict: Predict) -> None:
-        """Raise Different where a path gives something else."""
-        for part, expected in self.answers:
-            found = outcome(predict, part)
+    def compare(self, predict: Predict) -> bool:
+        """Raise Different where a path gives something else; tell whether rows together get what each gets alone.
+
+        Rows are asked for alone too. Pyfunc is asked the same only where a row got something else among others: mostly
+        that is all the same to it, and takes a hundred times as long.
+        """
+        for rows, expected in self.answers:
+            found = outcome(predict, rows)
             if not same(found, expected):
-                raise Different(_where(part, found, expected))
+                raise Different(_where(rows, found, expected))
+        parts = [
+            (row, answer[at]) for rows, answer in self.answers if _is_table(rows, answer) for at, row in enumerate(rows)
+        ]
+        is_joined, until = True, time.monotonic() + SINGLE_SECONDS
+        for row, among_others in parts:
+            if time.monotonic() > until:
+                break
+            alone = outcome(predict, [row])
+            if _is_table([row], alone) and same(alone[0], among_others):
+                continue
+            is_joined = False
+            expected = outcome(self._generic, [row])
+            if not same(alone, expected):
+                raise Different(_where([row], alone, expected))
+        return is_joined and self._joins(predict)
 
-    def joins(self, predict: Predict) -> bool:
-        """Tell whether rows that are predicted together get what each gets alone."""
-        singles = [(part[0], answer) for part, answer in self.answers if len(part) == 1 and answer is not None]
-        for count in (2, 3, len(singles)):
-            rows = [row for row, _ in singles[:count]]
-            together = outcome(predict, rows)
-            if not isinstance(together, list) or len(together) != len(rows):
-                return False
-            if not same(together, [answer[0] for _, answer in singles[:count]]):
-                return False
-        many, _ = max(self.answers, key=lambda item: len(item[0]) if item[1] is not None else 0)
-        together = outcome(predict, many)
-        sample = range(0, len(many), max(1, len(many) // 100))
-        return isinstance(together, list) and all(
-            same(outcome(predict, [many[at]]), [together[at]]) for at in sample if at < len(together)
-        )
+    def _joins(self, predict: Predict) -> bool:
+        """Tell whether what pyfunc said to small requests is what the path says to all of their rows together."""
+        small = [(rows, answer) for rows, answer in self.answers if len(rows) < 10 and _is_table(rows, answer)]
+        rows = [row for part, _ in small for row in part]
+        together = outcome(predict, rows) if rows else None
+        return _is_table(rows, together) and same(together, [one for _, answer in small for one in answer])
+
+
+def _is_table(rows: Rows, answer: Any) -> bool:
+    """Tell whether an answer has one part for each row."""
+    return isinstance(answer, list) and len(answer) == len(rows)
 
 
 def _where(part: Sequence[Any], found: Any, expected: Any) -> str:

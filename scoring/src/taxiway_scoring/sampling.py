@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,54 +32,79 @@ EDGE_DOUBLES = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-300, 5e-324, 1e300, -1e300, 1.7976
 EDGE_FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-30, 1e30, -1e30, 1 / 3)
 EDGE_WHOLES = (0, 1, -1, 2, 100, 2**31 - 1, -(2**31), 2**53, -(2**53), 2**63 - 1, -(2**63))
 EDGE_TIMES = ("1970-01-01", "1969-12-31T23:59:59.999999999", "2000-02-29T00:00:00", "2261-12-31", "1678-01-01")
+MISSING = 0.1
+"""How often a cell is missing where it may be."""
+NUMBERS = ("boolean", *INTEGER_RANGE, "float", "double")
 
 
-def sample_rows(contract: Contract, known: Rows, seed: int, count: int) -> Rows:
-    """Return ``count`` rows for a tabular contract.
+class Sampler:
+    """Draws rows for a tabular contract. ``known`` are rows of an input example; there may be none."""
 
-    A third are rows of ``known`` (an input example) with their cells mixed, a third are random, a third have edges:
-    missing, extreme, unknown or empty values in one cell, in some, or in all. The edges of each column alone come
-    first, so that also a few rows meet most of them.
-    """
-    chance = random.Random(seed)  # noqa: S311 - for tests, not secrets
-    columns = [_Column(column.type.kind, [row[at] for row in known]) for at, column in enumerate(contract.columns)]
-    rows: Rows = [*known[:count]]
-    for at, column in enumerate(columns):
-        for edge in column.edges:
-            cells = [other.usual(chance) for other in columns]
-            cells[at] = edge
-            rows.append(tuple(cells))
-    chance.shuffle(rows)
-    rows = rows[:count]
-    while len(rows) < count:
-        share = chance.choice((0.0, 0.0, 0.1, 0.5, 1.0))
-        of_random = chance.choice((0.0, 0.5, 1.0))
-        rows.append(
-            tuple(
-                column.edge(chance)
-                if chance.random() < share
-                else column.random(chance)
-                if chance.random() < of_random
-                else column.usual(chance)
-                for column in columns
+    def __init__(self, contract: Contract, known: Rows, seed: int) -> None:
+        self._chance = random.Random(seed)  # noqa: S311 - for tests, not secrets
+        self._columns = [
+            _Column(column.type.kind, [row[at] for row in known]) for at, column in enumerate(contract.columns)
+        ]
+
+    def usual(self, count: int) -> Rows:
+        """Return rows of the example with their cells mixed and moved; missing is only what is missing there too."""
+        chance, columns = self._chance, self._columns
+        return [tuple([column.usual(chance) for column in columns]) for _ in range(count)]
+
+    def mixed(self, count: int) -> Rows:
+        """Return rows of which each has usual, random and edge cells in shares of its own, up to edges only."""
+        chance, rows = self._chance, []
+        for _ in range(count):
+            edges, randoms = chance.choice((0.0, 0.0, 0.1, 0.5, 1.0)), chance.choice((0.0, 0.5, 1.0))
+            rows.append(
+                tuple(
+                    [
+                        column.edge(chance)
+                        if chance.random() < edges
+                        else column.random(chance)
+                        if chance.random() < randoms
+                        else column.usual(chance)
+                        for column in self._columns
+                    ]
+                )
             )
-        )
-    return rows
+        return rows
+
+    def sweeps(self) -> Iterator[Rows]:
+        """Yield every edge of every column: one group for each value, in each row of it another column has it.
+
+        What a model does not predict (an infinity for it, an unknown category) spoils its own group only. The last
+        group is empty as far as that is allowed: each row lacks all that can be missing.
+        """
+        chance, columns = self._chance, self._columns
+        groups: dict[tuple[str, int], list[int]] = {}
+        for at, column in enumerate(columns):
+            for edge in range(len(column.edges)):
+                groups.setdefault((column.kind, edge), []).append(at)
+        for (_, edge), places in groups.items():
+            rows = self.usual(len(places))
+            yield [(*row[:at], columns[at].edges[edge], *row[at + 1 :]) for at, row in zip(places, rows)]
+        yield [
+            tuple([None if column.kind in NULLABLE else column.usual(chance) for column in columns]) for _ in range(2)
+        ]
 
 
 class _Column:
     def __init__(self, kind: str, known: Sequence[Any]) -> None:
         self.kind = kind
         self.known = list(dict.fromkeys(value for value in known if value is not None))
+        self.may_miss = any(value is None for value in known)
         self.edges = _edges(kind)
 
     def edge(self, chance: random.Random) -> Any:
         return chance.choice(self.edges)
 
     def usual(self, chance: random.Random) -> Any:
-        """Return a value of the example, or one near it."""
-        if not self.known:
-            return self.random(chance)
+        """Return a value of the example, one near it, or another number."""
+        if self.may_miss and chance.random() < MISSING:
+            return None
+        if not self.known or (self.kind in NUMBERS and chance.random() < 0.2):
+            return self._some(chance)
         value = chance.choice(self.known)
         if isinstance(value, float) and chance.random() < 0.7:
             return _of_kind(self.kind, value * chance.uniform(0.5, 1.5) + chance.gauss(0, 1))
@@ -89,9 +114,13 @@ class _Column:
         return value
 
     def random(self, chance: random.Random) -> Any:
-        kind = self.kind
-        if kind in NULLABLE and chance.random() < 0.1:
+        """Return any value that is no edge."""
+        if self.kind in NULLABLE and chance.random() < MISSING:
             return None
+        return self._some(chance)
+
+    def _some(self, chance: random.Random) -> Any:
+        kind = self.kind
         if kind == "boolean":
             return chance.random() < 0.5
         if kind in INTEGER_RANGE:
