@@ -22,7 +22,7 @@ from uv import find_uv_bin
 
 from taxiway.wire.models import ModelVersionDetailOut
 
-PHASES = ("queued", "snapshot", "environment", "pod", "loaded", "example", "route")
+PHASES = ("queued", "snapshot", "environment", "proof", "pod", "loaded", "example", "route")
 
 
 def fill_wheel_store(platform: Platform, run_id: str, store: Path) -> None:
@@ -33,7 +33,7 @@ def fill_wheel_store(platform: Platform, run_id: str, store: Path) -> None:
 
         checked = client.preflight(run_id, ConversionIn(model="known", logged_model=logged.model_id))
     listed = store / "requirements.txt"
-    scoring = ["httptools", "uvloop"]
+    scoring = ["httptools", "msgspec", "uvloop"]
     listed.write_text("\n".join([*checked.facts.requirements, *scoring]))
     subprocess.run(
         [find_uv_bin(), "tool", "run", "--from", "pip", "pip", "download", "-q", "-d", str(store), "-r", str(listed)],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from taxiway.domain.errors import GatewayRejected, IsolationUnavailable, OutOfDisk, TaxiwayError, TrackingUnavailable
-from taxiway.domain.lifecycle import BUILD_DEADLINE, COPY_DEADLINE, PROOF_DEADLINE, TRACKING_PATIENCE
+from taxiway.domain.lifecycle import BUILD_DEADLINE, COPY_DEADLINE, TRACKING_PATIENCE
 from taxiway.domain.pods import PodPhase
 from taxiway.domain.revisions import RevisionState
 from tests.builders import an_asking
@@ -76,9 +76,7 @@ def make_well(world: World) -> None:
 async def test_a_model_comes_on_though_nothing_is_proven(plane: ControlPlane, fate: ProofFate) -> None:
     plane.world.prover.fate = fate
     await plane.convert()
-    await plane.run(4)
-    plane.world.clock.advance(PROOF_DEADLINE.total_seconds())
-    await plane.settle()
+    await plane.run(20)
     assert await plane.status() == "ON"
 
 

@@ -16,6 +16,7 @@ from taxiway.domain.lifecycle import (
     BUILD_DEADLINE,
     COPY_DEADLINE,
     DRAIN_GRACE,
+    LOOK_AGAIN,
     ROUTE_GRACE,
     Apply,
     BeginBuild,
@@ -134,28 +135,27 @@ def to_be_proven(proof: ProofProgress | None, **changes: Any) -> RevisionView:
 RUNNING = ProofProgress(state=ProofState.RUNNING)
 
 
-def test_pods_start_when_it_is_proven_which_path_they_may_take() -> None:
+def test_pods_load_while_it_is_proven_which_path_they_may_take() -> None:
     made = plan(to_be_proven(None))
-    assert (made.actions, made.revision.state) == ((BeginProof(),), RevisionState.PREPARING)
-    assert made.revision.phases[-1] == Phase(name=PhaseName.PROOF, began_at=LATER)
-    waits = plan(to_be_proven(RUNNING, revision=made.revision))
-    assert (waits.actions, waits.revision.state) == ((), RevisionState.PREPARING)
+    assert (made.actions, made.revision.state) == ((BeginProof(), Apply(scale=1)), RevisionState.STARTING)
+    assert [phase.name for phase in made.revision.phases][-2:] == [PhaseName.PROOF, PhaseName.POD]
+    waits = plan(starting(proof=RUNNING, revision=made.revision))
+    assert waits.wake_at == LATER + LOOK_AGAIN
+    assert {phase.name: phase for phase in waits.revision.phases}[PhaseName.PROOF].ended_at is None
     proof = ServingProof(path=ServingPath.PLAN, name="columns → LightGBM", rows=1725)
-    done = plan(to_be_proven(ProofProgress(state=ProofState.DONE, proof=proof), revision=waits.revision))
-    assert (done.actions, done.revision.state) == ((Apply(scale=1),), RevisionState.STARTING)
+    done = plan(starting(proof=ProofProgress(state=ProofState.DONE, proof=proof), revision=waits.revision))
     told = {phase.name: phase for phase in done.revision.phases}[PhaseName.PROOF]
     assert (told.detail, told.ended_at) == ("plan: columns → LightGBM, equal to pyfunc on 1725 rows", LATER)
 
 
-@pytest.mark.parametrize("waited", [timedelta(), timedelta(minutes=6)], ids=["fails", "hangs"])
-def test_a_proof_that_does_not_end_well_holds_nobody_up(waited: timedelta) -> None:
+def test_a_proof_that_failed_is_told_and_tried_again_with_the_next_revision() -> None:
     failed = ProofProgress(state=ProofState.FAILED, failure=a_failure(message="It ran out of memory."))
-    begun = plan(to_be_proven(None)).revision
-    made = plan_revision(to_be_proven(RUNNING if waited else failed, revision=begun), now=LATER + waited)
-    assert (made.actions, made.revision.state) == ((Apply(scale=1),), RevisionState.STARTING)
-    if not waited:
-        told = {phase.name: phase for phase in made.revision.phases}[PhaseName.PROOF]
-        assert told.detail == "pyfunc; nothing faster was proven: It ran out of memory."
+    begun = plan(to_be_proven(failed))
+    assert begun.actions == (BeginProof(), Apply(scale=1))
+    made = plan(starting(proof=failed, revision=begun.revision))
+    assert made.actions == ()
+    told = {phase.name: phase for phase in made.revision.phases}[PhaseName.PROOF]
+    assert told.detail == "pyfunc; nothing faster was proven: It ran out of memory."
 
 
 def test_what_runs_is_proven_again_after_an_update_and_runs_on() -> None:

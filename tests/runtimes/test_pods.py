@@ -38,7 +38,7 @@ SPEC = RevisionSpec(
 PLACES = PodPlaces(
     directory=Path("/d/pods/x"), home=Path("/d/pods/x/home"), config=Path("/d/pods/x/config.json"),
     socket=Path("/run/p/x/s"), environment=Path("/d/environments/e"), snapshot=Path("/d/snapshots/s"),
-    scoring=Path("/d/scoring/c"), interpreter=(Path("/opt/python"),),
+    scoring=Path("/d/scoring/c"), proof=Path("/d/proofs/x/proof.json"), interpreter=(Path("/opt/python"),),
 )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def test_the_scoring_server_is_told_all_it_must_know() -> None:
     assert pod_config(PodId("x"), SPEC, PLACES) == {
         "pod": "x", "revision": "r1", "project": "p", "model": "fraud", "version": 3, "snapshot": "/d/snapshots/s",
         "manifest_digest": "ab" * 32, "socket": "/run/p/x/s", "threads": 2, "on_output_mismatch": "refuse",
-            "proof": None,
+            "proof_file": "/d/proofs/x/proof.json",
         "limits": {"body_bytes": 1000, "timeout_seconds": 5, "concurrency": 1, "queue": 128, "drain_seconds": 30.0,
                    "header_seconds": 10, "idle_seconds": 300},
     }  # fmt: skip
@@ -77,7 +77,7 @@ def test_a_pod_is_shut_in_with_its_own_things_only() -> None:
     assert set(child.sandboxing.writable) == {Path("/d/pods/x/home"), Path("/run/p/x")}
     assert set(child.sandboxing.read_only) == {
         Path("/opt/python"), Path("/d/environments/e"), Path("/d/scoring/c"), Path("/d/snapshots/s"),
-        Path("/d/pods/x/config.json"),
+        Path("/d/pods/x/config.json"), Path("/d/proofs/x"),
     }  # fmt: skip
     assert not child.sandboxing.allow_network
     assert (child.limits.memory_bytes, child.limits.cpus, child.limits.oom_score) == (512 << 20, 2.5, 500)

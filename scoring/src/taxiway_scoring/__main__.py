@@ -24,10 +24,10 @@ from taxiway_scoring.app import Identity, Limits, ScoringApp
 from taxiway_scoring.contract import Contract, ContractError, compile_signature
 from taxiway_scoring.jobs import run_proof
 from taxiway_scoring.predictor import LoadFailed, Predictor, find_example
-from taxiway_scoring.proof import read_proof
+from taxiway_scoring.proof import Proof, read_proof
 from taxiway_scoring.refusals import Refused
 from taxiway_scoring.server import Connections, ServerLimits, listen
-from taxiway_scoring.serving import Served, choose
+from taxiway_scoring.serving import Loaded, Served, choose
 
 try:
     import uvloop
@@ -42,6 +42,9 @@ QUIET_SECONDS = 1.0
 """How long a draining pod waits for another request on kept connections before it closes them."""
 ACCEPT_SECONDS = 0.05
 """How long it goes on accepting who had connected before its socket vanished."""
+PROOF_PATIENCE_SECONDS = 150.0
+"""A proof takes at most 90 s, and may have to wait for others."""
+PROOF_LOOK_SECONDS = 0.02
 log = logging.getLogger("taxiway")
 
 
@@ -123,10 +126,23 @@ def load(
     """Load the model and its input example; turns what went wrong into a reported failure."""
     independent = config.get("rows_are_independent")
     try:
-        served = choose(files, metadata, contract, read_proof(config.get("proof")), rows_are_independent=independent)
+        loaded = Loaded.of(files, metadata, contract)
+        served = choose(loaded, wait_for_proof(config), rows_are_independent=independent)
         return served, find_example(files, metadata)
     except LoadFailed as error:
         raise Failed(error.reason, error.message, error.hint, retryable=error.retryable) from error
+
+
+def wait_for_proof(config: dict[str, Any]) -> Proof | None:
+    """Return what was proven of the model; None where nobody proves anything, or that failed or takes too long."""
+    file = config.get("proof_file")
+    until = time.monotonic() + PROOF_PATIENCE_SECONDS
+    while file is not None and time.monotonic() < until:
+        try:
+            return read_proof(json.loads(Path(file).read_text("utf-8")))
+        except (OSError, ValueError):  # noqa: PERF203
+            time.sleep(PROOF_LOOK_SECONDS)
+    return None
 
 
 def score_example(app: ScoringApp, predictor: Predictor, example: bytes | None) -> float | None:

@@ -14,7 +14,7 @@ from taxiway_scoring.contract import Contract
 from taxiway_scoring.decoding import Decoder, rows_of
 from taxiway_scoring.payload import Request
 from taxiway_scoring.plans import NotCompilable, Plan, compile_plan
-from taxiway_scoring.plans.loading import load_native
+from taxiway_scoring.plans.loading import Native, load_native
 from taxiway_scoring.predictor import LoadFailed, Predictor, PyfuncPredictor, load_predictor
 from taxiway_scoring.proof import Proof
 
@@ -79,35 +79,53 @@ def _installed_mlflow() -> str:
     return ""
 
 
-def choose(
-    files: Path,
-    metadata: Mapping[str, Any],
-    contract: Contract,
-    proof: Proof | None,
-    *,
-    rows_are_independent: bool | None = None,
-) -> Served:
-    """Load the model for the path that was proven. Raises LoadFailed.
+@dataclass(frozen=True)
+class Loaded:
+    """A model loaded in the way that will most likely serve: natively where its flavor is known."""
+
+    files: Path
+    contract: Contract
+    native: Native | None
+    plans: tuple[Plan, Plan] | None
+    generic: PyfuncPredictor | None
+
+    @classmethod
+    def of(cls, files: Path, metadata: Mapping[str, Any], contract: Contract) -> Loaded:
+        """Load a snapshot's model. Raises LoadFailed."""
+        native: Native | None = None
+        plans = None
+        try:
+            native = load_native(files, metadata)
+            plans = compile_plan(native, contract), compile_plan(native, contract)
+        except NotCompilable as error:
+            log.info("no plan: %s", error)
+        except Exception as error:
+            # MLflow's way to load it finds the words for what is wrong.
+            log.info("it cannot be loaded natively: %s", type(error).__name__, exc_info=True)
+        return cls(files, contract, native, plans, None if native is not None else load_predictor(files, contract))
+
+
+def choose(loaded: Loaded, proof: Proof | None, *, rows_are_independent: bool | None = None) -> Served:
+    """Return the path that was proven, and ``mlflow.pyfunc`` where there is no proof. Raises LoadFailed.
 
     ``rows_are_independent`` is the owner's word, None where there is none: it lets requests be joined, or keeps them
     apart, whatever the proof found.
     """
-    if proof is not None and proof.path in ("plan", "frame"):
-        may_join = proof.rows_are_independent if rows_are_independent is None else rows_are_independent
-        try:
-            return _fast(files, metadata, contract, proof, may_join=may_join)
-        except Exception as error:
-            # The generic path finds its own words for what is wrong with the model.
-            log.warning("the proven %s cannot be made (%s); mlflow.pyfunc serves", proof.path, error)
-            proof = None
-            reason = f"the proven path could not be made: {type(error).__name__}"
-            return _generic(files, contract, reason, may_join=bool(rows_are_independent))
-    reason = "there is no proof for this model yet" if proof is None else proof.reason
-    return _generic(files, contract, reason, may_join=bool(rows_are_independent))
+    if proof is None:
+        return _generic(loaded, "nothing faster was proven", may_join=bool(rows_are_independent))
+    if proof.path == "pyfunc":
+        return _generic(loaded, proof.reason, may_join=bool(rows_are_independent))
+    may_join = proof.rows_are_independent if rows_are_independent is None else rows_are_independent
+    try:
+        return _fast(loaded, proof, may_join=may_join)
+    except NotCompilable as error:
+        log.warning("the proven %s cannot be made: %s", proof.path, error)
+        return _generic(loaded, f"the proven path cannot be made: {error}", may_join=bool(rows_are_independent))
 
 
-def _generic(files: Path, contract: Contract, reason: str, *, may_join: bool) -> Served:
-    predictor = load_predictor(files, contract)
+def _generic(loaded: Loaded, reason: str, *, may_join: bool) -> Served:
+    contract = loaded.contract
+    predictor = loaded.generic or load_predictor(loaded.files, contract)
     decoder = Decoder.of(contract)
     rows = None
     if may_join and decoder is not None and not contract.params and not predictor.is_typed:
@@ -115,25 +133,28 @@ def _generic(files: Path, contract: Contract, reason: str, *, may_join: bool) ->
     return Served(predictor, rows, "pyfunc", "mlflow.pyfunc", reason)
 
 
-def _fast(files: Path, metadata: Mapping[str, Any], contract: Contract, proof: Proof, *, may_join: bool) -> Served:
+def _fast(loaded: Loaded, proof: Proof, *, may_join: bool) -> Served:
     from taxiway_scoring.plans.frames import FramePlan
 
+    files, contract = loaded.files, loaded.contract
     decoder = Decoder.of(contract)
     if decoder is None:
         raise NotCompilable("its input is not a table of named single values")
-    predictor: Predictor
-    inline: Plan | None = None
     plan: Plan
     if proof.needs_mlflow:
-        predictor = generic = load_predictor(files, contract)
+        generic = loaded.generic or load_predictor(files, contract)
         plan = FramePlan.of_pyfunc(generic.model, contract)
+        return Served(generic, RowPath(decoder, plan, None, may_join), proof.path, plan.name, proof.reason)
+    inline: Plan | None = None
+    if proof.path == "plan":
+        if loaded.plans is None:
+            raise NotCompilable("there is none for what was loaded")
+        plan, inline = loaded.plans
+    elif loaded.native is None:
+        raise NotCompilable("it could not be loaded natively")
     else:
-        native = load_native(files, metadata)
-        if proof.path == "plan":
-            plan, inline = compile_plan(native, contract), compile_plan(native, contract)
-        else:
-            plan = FramePlan.of_native(native, contract)
-        predictor = PlannedPredictor(plan, contract, lambda: _late(files, contract))
+        plan = FramePlan.of_native(loaded.native, contract)
+    predictor = PlannedPredictor(plan, contract, lambda: _late(files, contract))
     return Served(predictor, RowPath(decoder, plan, inline, may_join), proof.path, plan.name, proof.reason)
 
 

@@ -110,7 +110,7 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         ),
         locate_snapshot=snapshots.locate,
         locate_environment=builder.locate,
-        find_proof=lambda spec: prover.find(spec),
+        locate_proof=lambda spec: prover.locate(spec),
         level=None if settings.pods.isolation == "strongest" else Level(settings.pods.isolation),
         log_bytes=settings.pods.log_mib << 20,
     )

@@ -47,8 +47,6 @@ from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, Snap
 COPY_DEADLINE = timedelta(minutes=30)
 BUILD_DEADLINE = timedelta(minutes=16)
 """The builder gives up after 15 minutes by itself and says why; this is for a builder that hangs."""
-PROOF_DEADLINE = timedelta(minutes=5)
-"""The prover gives up sooner; this is for one that hangs. Pods then take the generic path."""
 TRACKING_PATIENCE = timedelta(minutes=5)
 """How long a revision that served waits for an MLflow that is away: after a reboot it is up later than the rest."""
 TRACKING_RETRY = timedelta(seconds=2)
@@ -209,14 +207,15 @@ def _plan_preparing(view: RevisionView, now: datetime) -> RevisionPlan:
         return RevisionPlan(actions=cancels, revision=_failed(revision, failure, now), snapshot=snapshot)
     if any(pod.phase is not PodPhase.DRAINING for pod in view.pods):
         actions.append(Remove(grace=DRAIN_GRACE))
-    elif snapshot.state is SnapshotState.READY and is_built:
-        if view.proof is None:
+    elif snapshot.state is SnapshotState.READY and is_built and not view.pods and view.is_fresh:
+        # Pods load while it is proven how they may serve, and wait for the proof with what they loaded.
+        if view.proof is None or view.proof.state is ProofState.FAILED:
             actions.append(BeginProof())
-        revision = replace(revision, phases=_proof_phase(revision.phases, view.proof, now))
-        if _is_proven(revision.phases, view.proof, now) and not view.pods and view.is_fresh:
-            phases = (*revision.phases, Phase(name=PhaseName.POD, began_at=now))
-            revision = replace(revision, state=RevisionState.STARTING, phases=phases, failure=None)
-            actions.append(Apply(scale=view.scale))
+            view = replace(view, proof=None)
+        phases = _proof_phase(revision.phases, view.proof, now)
+        phases = (*phases, Phase(name=PhaseName.POD, began_at=now))
+        revision = replace(revision, state=RevisionState.STARTING, phases=phases, failure=None)
+        actions.append(Apply(scale=view.scale))
     pause = TRACKING_RETRY if copy_action is not None and _waits_for_tracking(view) else LOOK_AGAIN
     return _plan(view, actions, revision, snapshot, now, wake_at=now + pause)
 
@@ -228,14 +227,6 @@ def _proof_phase(phases: tuple[Phase, ...], proof: ProofProgress | None, now: da
     if proof is None or proof.state is ProofState.RUNNING:
         return _with(phases, phase)
     return _with(phases, _end(replace(phase, detail=say(proof)), now))
-
-
-def _is_proven(phases: Sequence[Phase], proof: ProofProgress | None, now: datetime) -> bool:
-    """Tell whether pods may start. A proof that fails or hangs holds nobody up: they take the generic path."""
-    phase = _phase(phases, PhaseName.PROOF)
-    if proof is not None and proof.state is not ProofState.RUNNING:
-        return True
-    return phase is not None and now - phase.began_at > PROOF_DEADLINE
 
 
 def _advance_copy(view: RevisionView, now: datetime) -> tuple[SnapshotCopy, BeginCopy | None, Failure | None]:
@@ -311,9 +302,12 @@ def _plan_serving(view: RevisionView, now: datetime) -> RevisionPlan:
     if (not view.was_applied or not pods) and view.snapshot.digest is not None:
         actions.append(Apply(scale=view.scale))
     if view.proof is None and lost is None and view.snapshot.digest is not None:
-        # After an update of the scoring server: pods that are started from now on need a proof of the new one.
+        # It was killed, or the scoring server was updated: pods that start from now on need a proof of the new one.
         actions.append(BeginProof())
-    revision = replace(revision, phases=_pod_phases(revision.phases, pods, view.is_routed, now))
+    phases = (
+        _proof_phase(revision.phases, view.proof, now) if _phase(revision.phases, PhaseName.PROOF) else revision.phases
+    )
+    revision = replace(revision, phases=_pod_phases(phases, pods, view.is_routed, now))
     failure = _fatal(view, now)
     if failure is not None:
         return RevisionPlan(
@@ -331,6 +325,9 @@ def _plan_serving(view: RevisionView, now: datetime) -> RevisionPlan:
         wake_at = now + max(_start_deadline(revision) - view.waited, LOOK_AGAIN)
     elif not view.is_routed or not all(is_steady(pod, now) for pod in pods):
         wake_at = now + timedelta(seconds=1)
+    if view.proof is None or view.proof.state is ProofState.RUNNING:
+        soon = now + (LOOK_AGAIN if revision.state is RevisionState.STARTING else timedelta(seconds=1))
+        wake_at = soon if wake_at is None else min(soon, wake_at)
     return _plan(view, actions, replace(revision, failure=view.trouble), view.snapshot, now, wake_at=wake_at)
 
 

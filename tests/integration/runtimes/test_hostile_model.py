@@ -119,9 +119,12 @@ def start_hostile(platform: Platform, confinement: Confinement, plan: list[tuple
         directory=platform.pod, home=platform.pod / "home", config=platform.pod / "config.json",
         socket=platform.sockets / "s", environment=platform.environment,
         snapshot=platform.data / "snapshots" / "own", scoring=platform.data / "scoring",
+        proof=platform.data / "proofs" / "own" / "proof.json",
         interpreter=levels.interpreter_paths(platform.environment / "bin" / "python"),
     )  # fmt: skip
     pod = PodId("own")
+    places.proof.parent.mkdir(parents=True)
+    places.proof.write_text(json.dumps({"failed": {}}))
     places.config.write_text(json.dumps(pod_config(pod, spec, places)))
     (places.home / "plan.json").write_text(json.dumps(plan))
     labels = pod_labels(pod, spec, places, created_at=datetime.now(UTC))

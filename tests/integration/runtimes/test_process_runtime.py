@@ -65,10 +65,15 @@ class Machine:
             self.home,
             locate_snapshot=lambda _: self.root / "snapshot",
             locate_environment=lambda _: self.root / "e",
+            locate_proof=self._locate_proof,
             **options,  # type: ignore[arg-type]
         )
         self.runtimes.append(made)
         return made
+
+    def _locate_proof(self, _spec: RevisionSpec) -> Path:
+        (self.root / "proofs").mkdir(exist_ok=True)
+        return self.root / "proofs" / "proof.json"
 
 
 @pytest.fixture

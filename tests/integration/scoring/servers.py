@@ -33,12 +33,13 @@ async def serve_ours(models: list[Path], sockets: Path) -> None:
     from taxiway_scoring.app import Identity, Limits, ScoringApp
     from taxiway_scoring.proof import prove
     from taxiway_scoring.server import ServerLimits, listen
+    from taxiway_scoring.serving import Loaded, choose
 
     for model in models:
         metadata, contract = read_model(model)
         generic, example = load(model, metadata, contract, {})
         proof = prove(model, metadata, contract, generic.predictor, example, seed=1)
-        served, _ = load(model, metadata, contract, {"proof": proof.to_dict()})
+        served = choose(Loaded.of(model, metadata, contract), proof)
         identity = Identity("pod-1", "revision-1", model.name, "1")
         app = ScoringApp(identity=identity, contract=contract, limits=Limits(), example=example)
         app.install(served.predictor, served.rows)

@@ -67,6 +67,8 @@ class PodPlaces:
     environment: Path
     snapshot: Path
     scoring: Path
+    proof: Path
+    """A file that may come later, in a directory of its own; what is proven of the model."""
     interpreter: tuple[Path, ...]
 
 
@@ -82,9 +84,7 @@ class Confinement:
     use_namespaces: bool = True
 
 
-def pod_config(
-    pod: PodId, spec: RevisionSpec, places: PodPlaces, proof: Mapping[str, object] | None = None
-) -> dict[str, object]:
+def pod_config(pod: PodId, spec: RevisionSpec, places: PodPlaces) -> dict[str, object]:
     """Return what the scoring server reads: the contents of its ``config.json``."""
     return {
         "pod": pod,
@@ -106,7 +106,7 @@ def pod_config(
         },
         "threads": threads(spec.resources.cpus),
         "on_output_mismatch": str(spec.options.on_output_mismatch),
-        "proof": None if proof is None else dict(proof),
+        "proof_file": str(places.proof),
     }
 
 
@@ -199,6 +199,7 @@ def pod_child(
             level=confinement.level,
             read_only=(
                 *places.interpreter, places.environment, places.scoring, places.snapshot, places.config,
+                places.proof.parent,
             ),
             writable=(places.home, places.socket.parent),
             allow_network=confinement.allow_network,

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from taxiway.domain.conditions import Failure
 from taxiway.domain.ids import EnvironmentId, SnapshotId
-from taxiway.domain.proofs import ProofProgress, ProofState, ServingProof, read_proof
+from taxiway.domain.proofs import ProofProgress, ProofState, read_proof
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.runtimes.process.files import replace
 from taxiway.runtimes.process.pods import Confinement, PodPlaces, proof_child, proof_config, threads
@@ -35,7 +35,10 @@ _log = logging.getLogger(__name__)
 
 
 class ProcessProver:
-    """Runs proofs as processes, at most two at once. A proof that a crash left alone is found or begun again."""
+    """Runs proofs as processes, at most two at once. A proof that a crash left alone is found or begun again.
+
+    What a job reports becomes the file that pods wait for when somebody looks.
+    """
 
     def __init__(
         self,
@@ -54,7 +57,6 @@ class ProcessProver:
         self._confine = confine
         self._waiting: deque[tuple[str, RevisionSpec]] = deque()
         self._running: set[str] = set()
-        self._failed: dict[str, Failure] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="proofs")
 
     async def begin(self, spec: RevisionSpec) -> None:
@@ -69,10 +71,11 @@ class ProcessProver:
         """Stop the proof."""
         await self._in_thread(lambda: self._cancel(spec))
 
-    def find(self, spec: RevisionSpec) -> Mapping[str, Any] | None:
-        """Return the proof for a pod's configuration; None where there is none."""
-        proof = self._kept(self._key(spec))
-        return None if proof is None else proof.document
+    def locate(self, spec: RevisionSpec) -> Path:
+        """Return the file that has the proof, or will have it, in a directory that is there."""
+        directory = self._home / "results" / self._key(spec)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return directory / "proof.json"
 
     async def close(self) -> None:
         """Stop looking. Proofs that run go on; the next control plane finds them."""
@@ -87,21 +90,41 @@ class ProcessProver:
         facts = [spec.snapshot, spec.environment, self._scoring.name, _cpu(), str(threads(spec.resources.cpus))]
         return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
 
-    def _kept(self, key: str) -> ServingProof | None:
+    def _result(self, key: str) -> Path:
+        return self._home / "results" / key / "proof.json"
+
+    def _kept(self, key: str) -> ProofProgress | None:
         try:
-            return read_proof(json.loads((self._home / f"{key}.json").read_text()))
+            document = json.loads(self._result(key).read_text())
         except (OSError, ValueError):
             return None
+        proof = read_proof(document)
+        if proof is not None:
+            return ProofProgress(state=ProofState.DONE, proof=proof)
+        failed = document.get("failed") if isinstance(document, dict) else None
+        if not isinstance(failed, dict):
+            return None
+        reason, message, hint = (str(failed.get(name, "")) for name in ("reason", "message", "hint"))
+        failure = Failure(reason=reason, message=message, hint=hint)
+        return ProofProgress(state=ProofState.FAILED, failure=failure)
+
+    def _keep(self, key: str, document: Mapping[str, Any]) -> None:
+        self._result(key).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        replace(self._result(key), json.dumps(document))
 
     def _begin(self, spec: RevisionSpec) -> None:
         key = self._key(spec)
-        self._failed.pop(key, None)
-        if self._kept(key) is not None or any(key == waiting for waiting, _ in self._waiting):
+        kept = self._kept(key)
+        if (kept is not None and kept.state is ProofState.DONE) or any(key == waiting for waiting, _ in self._waiting):
             return
-        if key in self._running and children.status(self._home / key) is not None:
+        if key in self._running and children.status(self._job(key)) is not None:
             return
+        self._result(key).unlink(missing_ok=True)
         self._waiting.append((key, spec))
         self._start_next()
+
+    def _job(self, key: str) -> Path:
+        return self._home / "jobs" / key
 
     def _start_next(self) -> None:
         while self._waiting and len(self._running) < AT_ONCE:
@@ -110,7 +133,7 @@ class ProcessProver:
 
     def _start(self, key: str, spec: RevisionSpec) -> None:
         self._clear_away(key)
-        directory = self._home / key
+        directory = self._job(key)
         environment = self._locate_environment(spec.environment)
         places = PodPlaces(
             directory=directory,
@@ -120,9 +143,10 @@ class ProcessProver:
             environment=environment,
             snapshot=self._locate_snapshot(spec.snapshot),
             scoring=self._scoring,
+            proof=directory / "home" / "proof.json",
             interpreter=levels.interpreter_paths(environment / "bin" / "python"),
         )
-        for made in (self._home, directory, places.home, places.home / "tmp"):
+        for made in (self._home, directory.parent, directory, places.home, places.home / "tmp"):
             made.mkdir(parents=True, exist_ok=True, mode=0o700)
         replace(places.config, json.dumps(proof_config(spec, places), indent=1))
         children.start(directory, proof_child(spec, places, self._confine(), limit=TIME_LIMIT, labels={"proof": key}))
@@ -130,21 +154,19 @@ class ProcessProver:
 
     def _observe(self, spec: RevisionSpec) -> ProofProgress | None:
         key = self._key(spec)
-        proof = self._kept(key)
-        if proof is not None:
-            return ProofProgress(state=ProofState.DONE, proof=proof)
-        if key in self._failed:
-            return ProofProgress(state=ProofState.FAILED, failure=self._failed[key])
+        kept = self._kept(key)
+        if kept is not None:
+            return kept
         if any(key == waiting for waiting, _ in self._waiting):
             self._start_next()
             return ProofProgress(state=ProofState.RUNNING)
-        status = children.status(self._home / key)
+        status = children.status(self._job(key))
         if status is None:
             self._running.discard(key)
             return None
         told = next((read_proof(report.detail) for report in status.reports if report.phase == "proven"), None)
         if told is not None:
-            replace(self._home / f"{key}.json", json.dumps(dict(told.document)))
+            self._keep(key, told.document)
             self._end(key)
             return ProofProgress(state=ProofState.DONE, proof=told)
         if status.is_alive:
@@ -156,13 +178,14 @@ class ProcessProver:
             return None
         failure = Failure(reason=trouble.reason, message=trouble.message, hint=trouble.hint, lines=trouble.lines)
         _log.warning("a proof failed: %s", failure.message)
-        self._failed[key] = failure
+        words = {"reason": failure.reason, "message": failure.message, "hint": failure.hint}
+        self._keep(key, {"failed": words})
         return ProofProgress(state=ProofState.FAILED, failure=failure)
 
     def _cancel(self, spec: RevisionSpec) -> None:
         key = self._key(spec)
         self._waiting = deque(item for item in self._waiting if item[0] != key)
-        if (self._home / key).is_dir():
+        if self._job(key).is_dir():
             self._end(key)
 
     def _end(self, key: str) -> None:
@@ -174,7 +197,7 @@ class ProcessProver:
             _log.exception("the next proof could not be begun")
 
     def _clear_away(self, key: str) -> None:
-        directory = self._home / key
+        directory = self._job(key)
         if not directory.is_dir():
             return
         children.kill(directory)

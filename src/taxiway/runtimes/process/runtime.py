@@ -12,12 +12,12 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from taxiway.domain.errors import TaxiwayError
 from taxiway.domain.ids import EnvironmentId, PodId, RevisionId, SnapshotId, new_id
@@ -65,7 +65,7 @@ class ProcessRuntime:
         *,
         locate_snapshot: Callable[[SnapshotId], Path],
         locate_environment: Callable[[EnvironmentId], Path],
-        find_proof: Callable[[RevisionSpec], Mapping[str, Any] | None] = lambda _: None,
+        locate_proof: Callable[[RevisionSpec], Path],
         level: Level | None = None,
         allow_network: bool = False,
         use_cgroups: bool = True,
@@ -76,7 +76,7 @@ class ProcessRuntime:
         self._pods = PodDirectories(home.pods)
         self._locate_snapshot = locate_snapshot
         self._locate_environment = locate_environment
-        self._find_proof = find_proof
+        self._locate_proof = locate_proof
         self._demanded = level
         self._allow_network = allow_network
         self._use_cgroups = use_cgroups
@@ -207,7 +207,7 @@ class ProcessRuntime:
         places = self._make_places(pod, spec)
         labels = pod_labels(pod, spec, places, created_at=created_at)
         confinement = self.confine()
-        replace(places.config, json.dumps(pod_config(pod, spec, places, self._find_proof(spec)), indent=1))
+        replace(places.config, json.dumps(pod_config(pod, spec, places), indent=1))
         children.start(places.directory, pod_child(spec, places, confinement, labels=labels))
 
     def confine(self) -> Confinement:
@@ -234,6 +234,7 @@ class ProcessRuntime:
             environment=environment,
             snapshot=self._locate_snapshot(spec.snapshot),
             scoring=self._home.scoring,
+            proof=self._locate_proof(spec),
             interpreter=levels.interpreter_paths(environment / "bin" / "python"),
         )
         for made in (self._home.pods, self._home.sockets, directory, sockets):
