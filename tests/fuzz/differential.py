@@ -72,7 +72,16 @@ class Pair:
         return rows_of(self.contract, read_request(self.contract, self.example, JSON_TYPE)) or []
 
     def requests(self, rows: int) -> Iterator[tuple[bytes, int]]:
-        """Yield bodies with at least so many rows in all: each edge of each column first, then rows of all kinds."""
+        """Yield bodies with at least so many rows in all: each edge of each column first, then rows of all kinds.
+
+        What is no table of single values has its example only.
+        """
+        from taxiway_scoring.decoding import is_tabular
+
+        if not is_tabular(self.contract):
+            if self.example is not None:
+                yield self.example, 1
+            return
         for group in self.sampler.sweeps():
             rows -= len(group)
             yield self._body(group), len(group)

@@ -7,13 +7,23 @@ import importlib
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 REQUIREMENTS = {
     "sklearn": ["scikit-learn", "lightgbm", "xgboost"],
     "lightgbm": ["lightgbm"],
     "xgboost": ["xgboost"],
     "catboost": ["catboost"],
+    "pyfunc": [],
 }
+KEYS = {
+    "sklearn": "sk_model",
+    "lightgbm": "lgb_model",
+    "xgboost": "xgb_model",
+    "catboost": "cb_model",
+    "pyfunc": "python_model",
+}
+"""How MLflow's ``save_model`` of a flavor calls the model."""
 
 
 def save(name: str, seed: int, home: Path) -> Path:
@@ -25,26 +35,31 @@ def save(name: str, seed: int, home: Path) -> Path:
 
     np.random.seed(seed % 2**32)
     model = ZOO[name](seed)
-    example = model.frame.sample(20, random_state=seed).reset_index(drop=True)
-    answer = getattr(model.fitted, model.method)(
-        importlib.import_module("xgboost").DMatrix(example)
-        if type(model.fitted).__module__ == "xgboost.core"
-        else example
-    )
+    example: Any = model.frame[:20]
+    if hasattr(example, "sample"):
+        example = model.frame.sample(20, random_state=seed).reset_index(drop=True)
+    signature = mlflow.models.infer_signature(example, _answer(model, example))
     options = (
         {"pyfunc_predict_fn": model.method, "serialization_format": "cloudpickle"} if model.flavor == "sklearn" else {}
     )
-    key = {"sklearn": "sk_model", "lightgbm": "lgb_model", "xgboost": "xgb_model", "catboost": "cb_model"}[model.flavor]
     flavor = importlib.import_module(f"mlflow.{model.flavor}")
     flavor.save_model(
-        **{key: model.fitted},
+        **{KEYS[model.flavor]: model.fitted},
         path=str(home / name),
-        signature=mlflow.models.infer_signature(example, answer),
+        signature=signature,
         input_example=example,
         pip_requirements=[f"mlflow=={mlflow.__version__}", *REQUIREMENTS[model.flavor]],
         **options,
     )
     return home / name
+
+
+def _answer(model: Any, example: Any) -> Any:
+    if model.flavor == "pyfunc":
+        return model.fitted.predict(None, example)
+    if type(model.fitted).__module__ == "xgboost.core":
+        example = importlib.import_module("xgboost").DMatrix(example)
+    return getattr(model.fitted, model.method)(example)
 
 
 def main() -> None:

@@ -50,10 +50,10 @@ from tests.zoo.tables import Table, make_table
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted model, the frame whose rows it takes, the method that MLflow is to call, and its flavor."""
+    """A fitted model, the frame (or array) whose rows it takes, the method that MLflow is to call, and its flavor."""
 
     fitted: Any
-    frame: pd.DataFrame
+    frame: Any
     method: str = "predict"
     flavor: str = "sklearn"
 
@@ -249,6 +249,111 @@ def _union(seed: int) -> Model:
     return _fit(table, union, ElasticNet(), columns=table.doubles, target="amount")
 
 
+def _of_all_kinds(seed: int) -> Table:
+    """Return a table that also has truths, 32-bit whole numbers and 32-bit floats."""
+    table = _table(seed)
+    frame, count = table.frame, len(table.frame)
+    rng = np.random.default_rng(seed + 1)
+    frame["flag"] = frame["x0"] > rng.normal(1, 1, count)
+    frame["grade"] = rng.integers(0, 6, count).astype(np.int32)
+    for name in _FLOATS:
+        frame[name] = rng.normal(size=count).astype(np.float32)
+    return table
+
+
+_FLOATS = ["f0", "f1", "f2"]
+_KINDS = ["flag", "grade", *_FLOATS]
+
+
+def _kinds_lightgbm(seed: int) -> Model:
+    table = _of_all_kinds(seed)
+    frame = table.frame[[*_KINDS, *table.numbers]]
+    return Model(lightgbm.LGBMClassifier(**_LGB).fit(frame, table.binary), frame, flavor="lightgbm")
+
+
+def _kinds_xgboost(seed: int) -> Model:
+    table = _of_all_kinds(seed)
+    frame = table.frame[[*table.numbers, *_KINDS]]
+    return Model(xgboost.XGBRegressor(**_XGB).fit(frame, table.amount), frame, flavor="xgboost")
+
+
+def _kinds_catboost(seed: int) -> Model:
+    table = _of_all_kinds(seed)
+    frame = table.frame[["grade", *_FLOATS, *table.numbers]]
+    model = CatBoostClassifier(iterations=40, verbose=0, thread_count=1, allow_writing_files=False)
+    return Model(model.fit(frame, table.several), frame, flavor="catboost")
+
+
+def _kinds_encoded(seed: int) -> Model:
+    table = _of_all_kinds(seed)
+    encode = ColumnTransformer(
+        [
+            ("codes", OneHotEncoder(handle_unknown="ignore"), ["merchant", "flag", "grade"]),
+            ("scaled", StandardScaler(), [*_FLOATS, *table.doubles]),
+        ]
+    )
+    columns = [*table.texts, *_KINDS, *table.doubles]
+    return _fit(table, encode, LogisticRegression(max_iter=300), columns=columns, method="predict_proba")
+
+
+def _kinds_forest(seed: int) -> Model:
+    table = _of_all_kinds(seed)
+    return _fit(table, RandomForestRegressor(20), columns=[*_KINDS, *table.longs], target="amount")
+
+
+def _floats(*steps: Any, **options: Any) -> Make:
+    def make(seed: int) -> Model:
+        return _fit(_of_all_kinds(seed), *steps, columns=_FLOATS, **options)
+
+    return make
+
+
+def _whole_categories(seed: int) -> Model:
+    table = _of_all_kinds(seed)
+    encode = ColumnTransformer(
+        [
+            ("codes", OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["grade", "n0"]),
+            (
+                "orders",
+                OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
+                ["merchant", "n1", "flag"],
+            ),
+        ],
+        remainder="passthrough",
+    )
+    columns = ["merchant", *_KINDS, *table.numbers]
+    return _fit(table, encode, lightgbm.LGBMRegressor(**_LGB), columns=columns, target="amount")
+
+
+def _dates(seed: int) -> Model:
+    table = _table(seed)
+    days = np.random.default_rng(seed).integers(0, 5_000, len(table.frame))
+    table.frame["day"] = pd.Timestamp("2012-01-01") + pd.to_timedelta(days, unit="D")
+
+    def weekday(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(day=frame["day"].dt.dayofweek)
+
+    trees = HistGradientBoostingRegressor(max_iter=30)
+    return _fit(table, FunctionTransformer(weekday), trees, columns=["day", *table.numbers], target="amount")
+
+
+def _tensor(seed: int) -> Model:
+    table = _table(seed)
+    values = table.frame[table.doubles].to_numpy()
+    return Model(LogisticRegression().fit(values, table.binary), values)
+
+
+def _custom(seed: int) -> Model:
+    import mlflow.pyfunc
+
+    class Sums(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints
+            return model_input.sum(axis=1)
+
+    table = _table(seed)
+    return Model(Sums(), table.frame[table.numbers], flavor="pyfunc")
+
+
 def _on_numbers(*steps: Any, **options: Any) -> Make:
     def make(seed: int) -> Model:
         table = _table(seed)
@@ -297,5 +402,17 @@ ZOO: dict[str, Make] = {
     "bayes": _on_numbers(GaussianNB(), method="predict_proba"),
     "neighbours": _on_numbers(StandardScaler(), KNeighborsClassifier(), method="predict_proba"),
     "network": _on_numbers(StandardScaler(), MLPClassifier((16,), max_iter=60), method="predict_proba"),
+    "kinds-lightgbm": _kinds_lightgbm,
+    "kinds-xgboost": _kinds_xgboost,
+    "kinds-catboost": _kinds_catboost,
+    "kinds-encoded": _kinds_encoded,
+    "kinds-forest": _kinds_forest,
+    "floats-linear": _floats(StandardScaler(), Ridge(), target="amount"),
+    "floats-xgboost": _floats(xgboost.XGBClassifier(**_XGB), method="predict_proba"),
+    "floats-lightgbm": _floats(RobustScaler(), lightgbm.LGBMClassifier(**_LGB), method="predict_proba"),
+    "whole-categories": _whole_categories,
+    "dates": _dates,
+    "custom": _custom,
+    "tensor": _tensor,
     "svc": _on_numbers(StandardScaler(), SVC()),
 }

@@ -33,6 +33,7 @@ class FrameMaker:
         self._array = np.array
         self._frame = pd.DataFrame
         self._series = pd.Series
+        self._to_datetime = pd.to_datetime
         self._columns = [(name, DTYPES[c.type.kind]) for name, c in zip(contract.names, contract.columns)]
 
     def make(self, rows: Rows) -> Any:
@@ -40,7 +41,8 @@ class FrameMaker:
         columns = {}
         for (name, dtype), values in zip(self._columns, zip(*rows)):
             if dtype == "datetime64[ns]":
-                columns[name] = self._series(values, dtype="object").astype(dtype)
+                # As MLflow reads them: texts of several forms in one request are refused.
+                columns[name] = self._to_datetime(self._series(values)).astype(dtype)
             elif dtype == "object":
                 columns[name] = self._series(values)  # as pandas infers it: since version 3 it has a type for texts
             else:
