@@ -134,8 +134,8 @@ class Wire:
 
     async def settle(self) -> list[tuple[int, dict[str, str], bytes]]:
         """Wait until all that was asked is answered; return the answers."""
-        while self.connection._task is not None:
-            await asyncio.wait([self.connection._task])
+        while (task := self.connection._task) is not None or self.connection._is_taken:
+            await (asyncio.sleep(0) if task is None else asyncio.wait([task]))
         await asyncio.sleep(0)
         return self.answers()
 

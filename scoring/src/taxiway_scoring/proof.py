@@ -66,15 +66,23 @@ class Different(Exception):
 
 
 Predict = Callable[[Rows], Any]
+Candidates = Sequence[tuple[str, Callable[[], Plan]]]
 
 
 def prove(
-    files: Path, metadata: Mapping[str, Any], contract: Contract, predictor: Any, example: bytes | None, *, seed: int
+    files: Path,
+    metadata: Mapping[str, Any],
+    contract: Contract,
+    predictor: Any,
+    example: bytes | None,
+    *,
+    seed: int,
+    candidates: Candidates | None = None,
 ) -> Proof:
     """Find the fastest path that equals ``predictor``, a PyfuncPredictor of the same files. Raises nothing."""
     began = time.monotonic()
-    generic = _Generic(predictor, contract)
-    known = _known_rows(contract, example)
+    generic = Generic(predictor, contract)
+    known = known_rows(contract, example)
     tried: list[str] = []
     if Decoder.of(contract) is None:
         return _pyfunc("its input is not a table of named single values", seed)
@@ -84,7 +92,7 @@ def prove(
         reference = _Reference(generic, known, Sampler(contract, known, seed), began + BUDGET_SECONDS)
     except Different as error:
         return _pyfunc(str(error), seed)
-    for kind, make in _candidates(files, metadata, contract, predictor):
+    for kind, make in candidates or candidates_of(files, metadata, contract, predictor):
         try:
             plan = make()
             joins = reference.compare(plan.predict)
@@ -112,9 +120,8 @@ def _pyfunc(reason: str, seed: int, rows: int = 0) -> Proof:
     return Proof("pyfunc", True, "mlflow.pyfunc", reason, rows_are_independent=False, rows=rows, batches=(), seed=seed)
 
 
-def _candidates(
-    files: Path, metadata: Mapping[str, Any], contract: Contract, predictor: Any
-) -> list[tuple[str, Callable[[], Plan]]]:
+def candidates_of(files: Path, metadata: Mapping[str, Any], contract: Contract, predictor: Any) -> Candidates:
+    """Return the paths that may serve a model, the fastest first: its kind, and what makes it."""
     from taxiway_scoring.plans import compile_plan
     from taxiway_scoring.plans.frames import FramePlan
     from taxiway_scoring.plans.loading import load_native
@@ -129,7 +136,8 @@ def _candidates(
     ]
 
 
-def _known_rows(contract: Contract, example: bytes | None) -> Rows:
+def known_rows(contract: Contract, example: bytes | None) -> Rows:
+    """Return the rows of a model's input example; none where it has none that is a plain table."""
     if example is None:
         return []
     try:
@@ -138,7 +146,7 @@ def _known_rows(contract: Contract, example: bytes | None) -> Rows:
         return []
 
 
-class _Generic:
+class Generic:
     """Rows as a request, through MLflow's own conversion and enforcement."""
 
     def __init__(self, predictor: Any, contract: Contract) -> None:
@@ -146,6 +154,7 @@ class _Generic:
         self._names = list(contract.names)
 
     def __call__(self, rows: Rows) -> Any:
+        """Return what the model says to a request of these rows."""
         value = {"columns": self._names, "data": [list(row) for row in rows]}
         return self._predictor.predict(Request("dataframe_split", value, rows=len(rows)))
 

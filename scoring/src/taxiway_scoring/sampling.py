@@ -61,7 +61,7 @@ class Sampler:
                     [
                         column.edge(chance)
                         if chance.random() < edges
-                        else column.random(chance)
+                        else column.anything(chance)
                         if chance.random() < randoms
                         else column.usual(chance)
                         for column in self._columns
@@ -113,7 +113,7 @@ class _Column:
             return min(high, max(low, value + chance.randrange(-5, 6)))
         return value
 
-    def random(self, chance: random.Random) -> Any:
+    def anything(self, chance: random.Random) -> Any:
         """Return any value that is no edge."""
         if self.kind in NULLABLE and chance.random() < MISSING:
             return None
