@@ -17,7 +17,7 @@ SOURCES := src scoring tests examples docs benchmarks
 SLOW := integration or journey or fault
 LONG := tests/faults/ tests/docs/ tests/journeys/ tests/integration/
 # Where all are slow; to import them takes longer than many a test.
-SLOW_ONLY := tests/integration tests/journeys tests/faults tests/api/test_fuzz.py
+SLOW_ONLY := tests/integration tests/journeys tests/faults tests/fuzz tests/api/test_fuzz.py
 
 # The environment has the interpreter of this host, and starts fast: compiled once instead of at every start.
 export UV_PYTHON := $(PYTHON)
@@ -26,7 +26,7 @@ export UV_COMPILE_BYTECODE := 1
 export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test unit unit-long slow lint types format timed docs bench fault fault-long build clean system system-demo
+.PHONY: help setup demo test unit unit-long slow lint types format timed docs bench fault fault-long build clean system system-demo fuzz-long
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ fault: $(READY) system  ## Run only the tests that kill, stop, fill and corrupt
 
 fault-long: $(READY) system  ## The same, killing at every place instead of some
 	@TAXIWAY_TEST_KILL_CYCLES=all TAXIWAY_TEST_KILLS=500 $(PYTEST) -q --timeout 14400 --durations=10 -m fault
+
+fuzz-long: $(READY)  ## Compare the zoo's models with pyfunc, ROWS rows in all (a million), from a seed that is printed
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.fuzz.differential --rows $(or $(ROWS),1000000) $(if $(SEED),--seed $(SEED))
 
 build: $(READY)  ## Build the wheels of both distributions into dist/
 	@$(UV) build --all-packages --wheel --out-dir dist
