@@ -22,12 +22,13 @@ from typing import Any
 from taxiway_scoring import manifest
 from taxiway_scoring.app import Identity, Limits, ScoringApp
 from taxiway_scoring.contract import Contract, ContractError, compile_signature
-from taxiway_scoring.jobs import run_proof
+from taxiway_scoring.jobs import run_check, run_proof
 from taxiway_scoring.predictor import LoadFailed, Predictor, find_example
 from taxiway_scoring.proof import Proof, read_proof
 from taxiway_scoring.refusals import Refused
 from taxiway_scoring.server import Connections, ServerLimits, listen
 from taxiway_scoring.serving import Loaded, Served, choose
+from taxiway_scoring.spool import Spool
 
 try:
     import uvloop
@@ -145,6 +146,12 @@ def wait_for_proof(config: dict[str, Any]) -> Proof | None:
     return None
 
 
+def spool_of(config: dict[str, Any]) -> Spool | None:
+    """Return where requests are kept for comparison; None where none are."""
+    spool = config.get("spool")
+    return None if spool is None else Spool(Path(spool["directory"]), int(spool["every"]))
+
+
 def score_example(app: ScoringApp, predictor: Predictor, example: bytes | None) -> float | None:
     """Score the model's own input example; None where it has none."""
     if example is None:
@@ -231,6 +238,7 @@ def run(config: dict[str, Any], reports: Reports) -> None:
         ),
         example=example,
         on_stuck=lambda: _end_stuck(reports),
+        spool=spool_of(config),
     )
     app.telemetry.load_seconds = load_seconds
     app.telemetry.path = served.path, served.name
@@ -246,7 +254,7 @@ def run(config: dict[str, Any], reports: Reports) -> None:
 
 def run_job(config: dict[str, Any], reports: Reports) -> None:
     """Do what ends by itself; the result is a report of its own."""
-    if config["job"] != "prove":
+    if config["job"] not in ("prove", "check"):
         raise Failed("UnknownJob", "The configuration names a job that this version does not know.", "Update Taxiway.")
     began = time.monotonic()
     files = verify(config)
@@ -254,10 +262,13 @@ def run_job(config: dict[str, Any], reports: Reports) -> None:
     reports.phase("verified", time.monotonic() - began)
     began = time.monotonic()
     try:
-        proof = run_proof(files, metadata, contract, config)
+        if config["job"] == "prove":
+            name, found = "proven", run_proof(files, metadata, contract, config).to_dict()
+        else:
+            name, found = "checked", run_check(files, contract, config).to_dict()
     except LoadFailed as error:
         raise Failed(error.reason, error.message, error.hint, retryable=error.retryable) from error
-    reports.phase("proven", time.monotonic() - began, **proof.to_dict())
+    reports.phase(name, time.monotonic() - began, **found)
 
 
 def _end_stuck(reports: Reports) -> None:

@@ -84,6 +84,6 @@ def write_array(values: Any) -> bytes | None:
     if kind == "O" and not all(type(row) is str for row in rows):
         return None
     try:
-        return b'{"predictions":' + _write(rows) + b"}"  # msgspec writes null for what is not finite
+        return b'{"predictions": ' + _write(rows) + b"}"  # msgspec writes null for what is not finite
     except UnicodeEncodeError:  # lone surrogates
         return None

@@ -24,6 +24,7 @@ from taxiway_scoring.plans import Plan
 from taxiway_scoring.predictor import Predictor
 from taxiway_scoring.refusals import Refused
 from taxiway_scoring.serving import RowPath
+from taxiway_scoring.spool import Spool
 from taxiway_scoring.telemetry import Telemetry
 
 log = logging.getLogger("taxiway")
@@ -129,8 +130,12 @@ class ScoringApp:
         limits: Limits,
         example: bytes | None = None,
         on_stuck: Callable[[], None] = lambda: None,
+        spool: Spool | None = None,
     ) -> None:
-        """``on_stuck`` is called when a prediction does not end after its time limit: a thread cannot be killed."""
+        """``on_stuck`` is called when a prediction does not end after its time limit: a thread cannot be killed.
+
+        ``spool`` keeps some of the requests that a path other than pyfunc answered.
+        """
         self.telemetry = Telemetry()
         self.is_ready = False
         self._identity = identity
@@ -138,6 +143,7 @@ class ScoringApp:
         self._limits = limits
         self._predictor: Predictor | None = None
         self._on_stuck = on_stuck
+        self._spool = spool
         self._rows: RowPath | None = None
         self._threads = ThreadPoolExecutor(limits.concurrency, thread_name_prefix="predict")
         self._lock = threading.Lock()
@@ -222,6 +228,8 @@ class ScoringApp:
         try:
             response = await self._predict(request)
             status, rows = response.status, response.rows
+            if self._spool is not None and self._rows is not None and self._spool.is_due():
+                self._spool.keep(request.body, request.headers.get("content-type", JSON_TYPE), response.body)
         except Refused as refusal:
             status = refusal.status
             raise
@@ -368,6 +376,8 @@ class ScoringApp:
         request_id = given if given is not None and _REQUEST_ID.match(given) else secrets.token_hex(16)
         if not self._taken:
             asyncio.get_running_loop().call_soon(self._answer_taken)
+        if self._spool is not None and self._spool.is_due():
+            done = _keeping(self._spool, request, done)
         self._taken.append(Taken(rows, request_id, came, done))
         return True
 
@@ -545,6 +555,19 @@ def _wrong_method(allowed: str) -> Refused:
 def _is_json(header: str) -> bool:
     """Tell whether a content type is plain JSON; unusual ways to say so are looked at elsewhere."""
     return header in (JSON_TYPE, "application/json; charset=utf-8")
+
+
+def _keeping(
+    spool: Spool, request: HttpRequest, done: Callable[[HttpResponse], None]
+) -> Callable[[HttpResponse], None]:
+    """Answer, then keep what was asked and answered."""
+
+    def answered(response: HttpResponse) -> None:
+        done(response)
+        if response.status == 200:
+            spool.keep(request.body, request.headers.get("content-type", JSON_TYPE), response.body)
+
+    return answered
 
 
 def _settle(job: Job, score: Callable[[], tuple[bytes, int]]) -> None:

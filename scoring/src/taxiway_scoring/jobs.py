@@ -1,4 +1,5 @@
-"""Jobs: programs of a pod that end. ``prove`` finds the path by which a model's pods may serve."""
+"""Jobs: programs of a pod that end. ``prove`` finds the path by which a model's pods may serve, ``check`` asks pyfunc
+what they were asked since."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 from taxiway_scoring.contract import Contract
 from taxiway_scoring.predictor import find_example, load_predictor
 from taxiway_scoring.proof import Proof, prove
+from taxiway_scoring.spool import Check, check
 
 log = logging.getLogger("taxiway")
 SEED = 20_261_126
@@ -23,3 +25,10 @@ def run_proof(files: Path, metadata: Mapping[str, Any], contract: Contract, conf
     proof = prove(files, metadata, contract, predictor, example, seed=int(config.get("seed", SEED)))
     log.info("the path is %s (%s): %s rows compared. %s", proof.path, proof.name, proof.rows, proof.reason)
     return proof
+
+
+def run_check(files: Path, contract: Contract, config: Mapping[str, Any]) -> Check:
+    """Compare the requests that pods kept in the spool. Raises LoadFailed."""
+    result = check(load_predictor(files, contract), contract, Path(config["spool"]["directory"]))
+    log.info("%s live requests compared, %s differ. %s", result.requests, result.differences, result.where)
+    return result
