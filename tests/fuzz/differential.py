@@ -21,9 +21,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-SIZES = (1, 1, 1, 2, 3, 7, 20, 50, 100, 500, 1_000, 2_000)
-LARGEST_MIXED = 50
-"""Rows of a request with edges: one that the model refuses spoils all of them."""
+SMALL = (1, 1, 1, 2, 3, 7, 20, 50)
+"""Rows of a request of all kinds; one that the model refuses spoils the others with it."""
+LARGE = (100, 500, 1_000, 2_000)
+"""Rows of a request of usual ones."""
+LARGE_SHARE = 0.08
 SHOWN = 3
 
 
@@ -86,8 +88,9 @@ class Pair:
             rows -= len(group)
             yield self._body(group), len(group)
         while rows > 0:
-            size = min(rows, self._chance.choice(SIZES))
-            kind = self.sampler.mixed if size <= LARGEST_MIXED else self.sampler.usual
+            is_large = self._chance.random() < LARGE_SHARE
+            size = min(rows, self._chance.choice(LARGE if is_large else SMALL))
+            kind = self.sampler.usual if is_large else self.sampler.mixed
             rows -= size
             yield self._body(kind(size)), size
 

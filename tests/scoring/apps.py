@@ -11,6 +11,7 @@ from taxiway_scoring.app import HttpRequest, HttpResponse, Identity, Limits, Sco
 from taxiway_scoring.contract import Contract, compile_signature
 from taxiway_scoring.payload import Request
 from taxiway_scoring.server import Connection, Connections, ServerLimits
+from taxiway_scoring.spool import Spool
 
 
 def a_contract(*columns: tuple[str | None, Any], optional: tuple[str, ...] = (), **more: Any) -> Contract:
@@ -53,10 +54,16 @@ def an_app(
     on_stuck: Callable[[], None] = lambda: None,
     is_typed: bool = False,
     example: bytes | None = None,
+    spool: Spool | None = None,
 ) -> ScoringApp:
     identity = Identity("pod-1", "revision-1", "m", "3")
     app = ScoringApp(
-        identity=identity, contract=contract, limits=limits or Limits(), on_stuck=on_stuck, example=example
+        identity=identity,
+        contract=contract,
+        limits=limits or Limits(),
+        on_stuck=on_stuck,
+        example=example,
+        spool=spool,
     )
     app.install(FakePredictor(function, is_typed=is_typed))
     app.is_ready = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -46,14 +47,15 @@ def test_sweeps_have_every_edge_in_every_column() -> None:
     def cells(kind: str) -> list[set[str]]:
         return [{repr(row[at]) for row in rows} for at, c in enumerate(CONTRACT.columns) if c.type.kind == kind]
 
-    for kind, edges in {
+    expected: dict[str, list[Any]] = {
         "boolean": [True, False],
         "integer": [0, -1, 2**31 - 1, -(2**31)],
         "long": [2**53, 2**63 - 1, -(2**63)],
         "double": [None, -0.0, 5e-324, 1.7976931348623157e308],
         "string": [None, "", "NaN", "\U0001f600"],
         "datetime": [None, "1678-01-01", "2261-12-31"],
-    }.items():
+    }
+    for kind, edges in expected.items():
         for column in cells(kind):
             assert {repr(edge) for edge in edges} <= column
     assert all(len(group) <= 2 * len(KINDS) for group in groups)

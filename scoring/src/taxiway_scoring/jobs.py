@@ -1,5 +1,7 @@
-"""Jobs: programs of a pod that end. ``prove`` finds the path by which a model's pods may serve, ``check`` asks pyfunc
-what they were asked since."""
+"""Jobs: programs of a pod that end.
+
+``prove`` finds the path by which a model's pods may serve; ``check`` asks pyfunc what they were asked since.
+"""
 
 from __future__ import annotations
 
