@@ -75,7 +75,7 @@ class Reports:
         except OSError:
             self._fd = None
 
-    def phase(self, name: str, seconds: float, **detail: object) -> None:
+    def phase(self, name: str, seconds: float, /, **detail: object) -> None:
         """Tell that a phase is over and how long it took."""
         self.send({"phase": name, "seconds": round(seconds, 6), "detail": detail})
 
