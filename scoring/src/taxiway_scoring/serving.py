@@ -128,8 +128,8 @@ def _generic(loaded: Loaded, reason: str, *, may_join: bool) -> Served:
     predictor = loaded.generic or load_predictor(loaded.files, contract)
     decoder = Decoder.of(contract)
     rows = None
-    if may_join and decoder is not None and not contract.params and not predictor.is_typed:
-        rows = RowPath(decoder, _Joined(predictor, contract), None, may_join=True)
+    if decoder is not None and not contract.params and not predictor.is_typed:
+        rows = RowPath(decoder, _AsTable(predictor, contract), None, may_join)
     return Served(predictor, rows, "pyfunc", "mlflow.pyfunc", reason)
 
 
@@ -165,8 +165,8 @@ def _late(files: Path, contract: Contract) -> PyfuncPredictor:
         raise RuntimeError(error.message) from error
 
 
-class _Joined:
-    """The generic path for rows of several requests: one request of all of them."""
+class _AsTable:
+    """The generic path for rows: what the quick reader checked need not be read again, only be converted by MLflow."""
 
     name = "mlflow.pyfunc"
 
