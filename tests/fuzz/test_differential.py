@@ -18,6 +18,8 @@ PATHS = {
     "whole-categories": "plan",
     "ordinal-hist": "plan",
     "strict": "plan",
+    "strange-names": "plan",
+    "early-stopped-lightgbm": "plan",
     "dates": "frame",
     "catboost-texts": "frame",
     "custom": "frame",

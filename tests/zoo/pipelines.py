@@ -12,9 +12,12 @@ import pandas as pd
 import xgboost
 from catboost import CatBoostClassifier, CatBoostRegressor
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingRegressor,
     ExtraTreesClassifier,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -22,10 +25,19 @@ from sklearn.ensemble import (
     IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
+    StackingClassifier,
     VotingClassifier,
 )
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge, SGDClassifier
+from sklearn.feature_selection import SelectKBest
+from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.linear_model import (
+    ElasticNet,
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+    SGDClassifier,
+)
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -34,15 +46,17 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
     MinMaxScaler,
+    Normalizer,
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
+    PowerTransformer,
     QuantileTransformer,
     RobustScaler,
     StandardScaler,
     TargetEncoder,
 )
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from tests.zoo.tables import Table, make_table
@@ -354,6 +368,122 @@ def _custom(seed: int) -> Model:
     return Model(Sums(), table.frame[table.numbers], flavor="pyfunc")
 
 
+def _early_stopped_lightgbm(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    frame = table.frame[table.numbers]
+    held = lightgbm.early_stopping(5, verbose=False)
+    model = lightgbm.LGBMClassifier(**{**_LGB, "n_estimators": 300})
+    model.fit(frame[:1_000], table.several[:1_000], eval_set=[(frame[1_000:], table.several[1_000:])], callbacks=[held])
+    return Model(model, frame, flavor="lightgbm")
+
+
+def _early_stopped_xgboost(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    frame = table.frame[table.numbers]
+    model = xgboost.XGBClassifier(**{**_XGB, "n_estimators": 300}, early_stopping_rounds=5)
+    model.fit(frame[:1_000], table.binary[:1_000], eval_set=[(frame[1_000:], table.binary[1_000:])], verbose=False)
+    return Model(model, frame, flavor="xgboost")
+
+
+def _lightgbm_booster(**params: Any) -> Make:
+    def make(seed: int) -> Model:
+        table = _table(seed, missing=True)
+        frame = table.frame[table.numbers]
+        target = table.several if "num_class" in params else np.exp(table.amount / 4)
+        data = lightgbm.Dataset(frame, target)
+        return Model(
+            lightgbm.train({"verbose": -1, "num_threads": 1, "seed": 1, **params}, data, 40), frame, flavor="lightgbm"
+        )
+
+    return make
+
+
+def _xgboost_dart(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    frame = table.frame[table.numbers]
+    params = {"booster": "dart", "rate_drop": 0.2, "objective": "multi:softprob", "num_class": 3, "nthread": 1}
+    return Model(xgboost.train(params, xgboost.DMatrix(frame, table.several), 20), frame, flavor="xgboost")
+
+
+def _xgboost_zero_is_missing(seed: int) -> Model:
+    table = _table(seed)
+    frame = table.frame[table.numbers]
+    model = xgboost.XGBRegressor(**_XGB, missing=0.0, objective="count:poisson")
+    return Model(model.fit(frame, np.exp(table.amount / 4)), frame, flavor="xgboost")
+
+
+def _catboost_several(seed: int) -> Model:
+    table = _table(seed, missing=True)
+    frame = table.frame[table.numbers]
+    model = CatBoostClassifier(iterations=30, verbose=0, thread_count=1, allow_writing_files=False)
+    return Model(model.fit(frame, np.array(["low", "middle", "high"])[table.several]), frame, flavor="catboost")
+
+
+def _named_classes(model: Any, **options: Any) -> Make:
+    """Predict texts or truths instead of numbers."""
+
+    def make(seed: int) -> Model:
+        table = _table(seed)
+        object.__setattr__(table, "several", np.array(["low", "middle", "high"])[table.several])
+        object.__setattr__(table, "binary", table.binary == 1)
+        return _fit(table, _onehot(table), model, **options)
+
+    return make
+
+
+def _coded(encoder: Any, *, missing: bool = True, rest: Any = "passthrough") -> Make:
+    """Encode the texts so, and let trees have the rest."""
+
+    def make(seed: int) -> Model:
+        table = _table(seed, missing=missing)
+        encode = ColumnTransformer([("texts", encoder, table.texts)], remainder=rest)
+        return _fit(table, encode, HistGradientBoostingClassifier(max_iter=20), method="predict_proba")
+
+    return make
+
+
+def _gaps(imputer: Any) -> Make:
+    def make(seed: int) -> Model:
+        table = _table(seed, missing=True)
+        return _fit(table, imputer, StandardScaler(), Ridge(), columns=table.numbers, target="amount")
+
+    return make
+
+
+def _weighted(seed: int) -> Model:
+    table = _table(seed)
+    encode = ColumnTransformer(
+        [("texts", OneHotEncoder(handle_unknown="ignore"), table.texts), ("n", StandardScaler(), table.numbers)],
+        transformer_weights={"n": 0.5},
+    )
+    return _fit(table, encode, LogisticRegression(max_iter=300), method="predict_proba")
+
+
+def _frames_between(seed: int) -> Model:
+    table = _table(seed)
+    encode = _onehot(table, sparse_output=False).set_output(transform="pandas")
+    return _fit(table, encode, HistGradientBoostingClassifier(max_iter=20), method="predict_proba")
+
+
+def _strange_names(seed: int) -> Model:
+    table = _table(seed)
+    names = {"merchant": "the merchant: name", "x0": 'a "quoted" x', "x1": "größe 日本", "n0": "n\\0", "x2": "0"}
+    frame = table.frame.rename(columns=names)
+    encode = ColumnTransformer(
+        [("texts", OneHotEncoder(handle_unknown="ignore"), ["country", "the merchant: name"])],
+        remainder="passthrough",
+    )
+    model = Pipeline([("encode", encode), ("trees", xgboost.XGBClassifier(**_XGB))]).fit(frame, table.binary)
+    return Model(model, frame, "predict_proba")
+
+
+def _stacked(seed: int) -> Model:
+    table = _table(seed)
+    parts = [("t", DecisionTreeClassifier(max_depth=4)), ("l", lightgbm.LGBMClassifier(**_LGB))]
+    model = StackingClassifier(parts, LogisticRegression(), cv=3)
+    return _fit(table, StandardScaler(), model, columns=table.numbers, method="predict_proba")
+
+
 def _on_numbers(*steps: Any, **options: Any) -> Make:
     def make(seed: int) -> Model:
         table = _table(seed)
@@ -412,6 +542,42 @@ ZOO: dict[str, Make] = {
     "floats-lightgbm": _floats(RobustScaler(), lightgbm.LGBMClassifier(**_LGB), method="predict_proba"),
     "whole-categories": _whole_categories,
     "dates": _dates,
+    "early-stopped-lightgbm": _early_stopped_lightgbm,
+    "early-stopped-xgboost": _early_stopped_xgboost,
+    "lightgbm-multiclass": _lightgbm_booster(objective="multiclass", num_class=3),
+    "lightgbm-random-forest": _lightgbm_booster(boosting="rf", bagging_freq=1, bagging_fraction=0.7),
+    "lightgbm-poisson": _lightgbm_booster(objective="poisson", zero_as_missing=True),
+    "lightgbm-linear-trees": _lightgbm_booster(objective="regression", linear_tree=True),
+    "xgboost-dart": _xgboost_dart,
+    "xgboost-zero-is-missing": _xgboost_zero_is_missing,
+    "catboost-several": _catboost_several,
+    "named-lightgbm": _named_classes(lightgbm.LGBMClassifier(**_LGB), target="several"),
+    "named-forest": _named_classes(RandomForestClassifier(10), target="several"),
+    "named-logistic": _named_classes(LogisticRegression(max_iter=300), target="several"),
+    "truths-lightgbm": _named_classes(lightgbm.LGBMClassifier(**_LGB)),
+    "truths-tree": _named_classes(DecisionTreeClassifier(max_depth=4)),
+    "coded-dropping": _coded(OneHotEncoder(drop="if_binary", handle_unknown="ignore", sparse_output=False)),
+    "coded-filled": _coded(
+        Pipeline([("f", SimpleImputer(strategy="constant", fill_value="gap")), ("c", OrdinalEncoder())]), missing=False
+    ),
+    "coded-few": _coded(OneHotEncoder(max_categories=3, handle_unknown="infrequent_if_exist", sparse_output=False)),
+    "coded-float32": _coded(OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)),
+    "coded-strict-order": _coded(OrdinalEncoder(), missing=False, rest=StandardScaler()),
+    "gaps-told": _gaps(SimpleImputer(add_indicator=True)),
+    "gaps-constant": _gaps(SimpleImputer(strategy="constant", fill_value=-1.0)),
+    "gaps-neighbours": _gaps(KNNImputer()),
+    "weighted": _weighted,
+    "frames-between": _frames_between,
+    "strange-names": _strange_names,
+    "stacked": _stacked,
+    "linear-svc": _on_numbers(StandardScaler(), LinearSVC()),
+    "log-probabilities": _on_numbers(StandardScaler(), LogisticRegression(), method="predict_log_proba"),
+    "boosted-stumps": _on_numbers(AdaBoostClassifier(n_estimators=10), method="predict_proba"),
+    "bagged": _on_numbers(BaggingRegressor(n_estimators=5), target="amount"),
+    "powers": _on_numbers(PowerTransformer(), Normalizer(), SelectKBest(k=4), ElasticNet(0.01), target="amount"),
+    "clusters": _on_numbers(StandardScaler(), KMeans(4, n_init=1)),
+    "clipped": _on_numbers(MinMaxScaler(clip=True), LogisticRegression(), method="predict_proba"),
+    "poisson": _on_numbers(StandardScaler(), PoissonRegressor(), target="binary"),
     "custom": _custom,
     "tensor": _tensor,
     "svc": _on_numbers(StandardScaler(), SVC()),

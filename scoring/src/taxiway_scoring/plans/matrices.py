@@ -144,7 +144,10 @@ def _then(matrix: Matrix, step: Any) -> Matrix:
     if matrix.is_sparse:
         raise NotCompilable(f"a {name} after a sparse matrix")
     as_itself = _as_itself(step)
-    probe = as_itself(np.ones((1, matrix.width), dtype=matrix.dtype))
+    try:
+        probe = as_itself(np.ones((1, matrix.width), dtype=matrix.dtype))
+    except Exception as error:
+        raise NotCompilable(f"a {name} that takes no array of numbers") from error
     is_sparse = hasattr(probe, "toarray")
     known = _ARITHMETIC.get(name)
     operate = None
