@@ -13,7 +13,7 @@ from taxiway_scoring.contract import Contract
 from taxiway_scoring.decoding import Rows
 from taxiway_scoring.payload import Request
 from taxiway_scoring.plans import NotCompilable
-from taxiway_scoring.proof import Proof, prove, read_proof, same
+from taxiway_scoring.proof import BUDGET_SECONDS, Proof, prove, read_proof, same
 from tests.scoring.apps import FakePredictor, a_contract, a_tensor
 
 CONTRACT = a_contract(("x", "double"), ("s", "string"))
@@ -145,3 +145,36 @@ def test_a_proof_survives_json_and_a_strange_one_is_none() -> None:
     strange: Any
     for strange in (None, [], {}, {"version": 1}, {"version": 1, "failed": {}}, proof.to_dict() | {"version": 2}):
         assert read_proof(strange) is None
+
+
+class Clock:
+    """Time that passes only where somebody works."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr("taxiway_scoring.proof.time.monotonic", lambda: self.now)
+
+    def slowly(self, function: Callable[[Any], Any], seconds: float) -> Callable[[Any], Any]:
+        def slow(argument: Any) -> Any:
+            self.now += seconds
+            return function(argument)
+
+        return slow
+
+
+def test_a_model_that_is_too_slow_for_all_edges_takes_pyfunc(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    predictor = FakePredictor(clock.slowly(lambda request: [score(*row) for row in request.value["data"]], 2.0))
+    proof = prove(Path(), {}, CONTRACT, predictor, EXAMPLE, seed=1, candidates=[("plan", lambda: FakePlan(score))])
+    assert (proof.path, proof.reason) == ("pyfunc", "pyfunc is too slow to be compared with anything")
+    assert clock.now < 2 * BUDGET_SECONDS
+
+
+def test_a_path_that_is_too_slow_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    plan = FakePlan(score)
+    monkeypatch.setattr(plan, "predict", clock.slowly(plan.predict, 5.0))
+    candidates = [("plan", lambda: plan)]
+    proof = prove(Path(), {}, CONTRACT, pyfunc(score), EXAMPLE, seed=1, candidates=candidates)
+    assert (proof.path, proof.reason) == ("pyfunc", "no plan: it is too slow to be compared with pyfunc")
+    assert clock.now < 3 * BUDGET_SECONDS
