@@ -31,6 +31,9 @@ def test_log_convert_call(platform: Platform) -> None:
     assert [phase.name for phase in made.phases] == [
         "queued", "snapshot", "environment", "proof", "pod", "loaded", "example", "route",
     ]  # fmt: skip
+    proven = next(phase.detail for phase in made.phases if phase.name == "proof")
+    assert proven.startswith("plan: "), proven
+    assert proven.endswith(" rows"), proven
     refused = httpx2.post(f"{made.url}/invocations", json=ROWS)
     assert refused.status_code == 401
     with platform.client() as client:
