@@ -132,7 +132,7 @@ WRONG: dict[str, Wrong] = {
     "right": lambda plan, _: plan.predict,
     "categories swapped": on_cells("string", lambda cell: {"travel": "online", "online": "travel"}.get(cell, cell)),
     "one category taken for another": on_cells("string", instead("café", "fuel")),
-    "unknown taken for known": on_cells("string", instead("A", "fuel")),
+    "unknown taken for known": on_cells("string", instead("A", "online")),
     "empty taken for missing": on_cells("string", instead("", None)),
     "missing text taken for empty": on_cells("string", instead(None, "")),
     "missing taken for zero": on_cells("double", instead(None, 0.0)),

@@ -34,6 +34,10 @@ EDGE_WHOLES = (0, 1, -1, 2, 100, 2**31 - 1, -(2**31), 2**53, -(2**53), 2**63 - 1
 EDGE_TIMES = ("1970-01-01", "1969-12-31T23:59:59.999999999", "2000-02-29T00:00:00", "2261-12-31", "1678-01-01")
 MISSING = 0.1
 """How often a cell is missing where it may be."""
+STRAY = 0.02
+"""How often a usual number is any. Models are blind for all else in a row with one far from what they know."""
+SWEPT = 3
+"""How many rows have an edge in the same column."""
 NUMBERS = ("boolean", *INTEGER_RANGE, "float", "double")
 
 
@@ -71,7 +75,7 @@ class Sampler:
         return rows
 
     def sweeps(self) -> Iterator[Rows]:
-        """Yield every edge of every column: one group for each value, in each row of it another column has it.
+        """Yield every edge of every column: one group for each value, with rows of which one column has it.
 
         What a model does not predict (an infinity for it, an unknown category) spoils its own group only. The last
         group is empty as far as that is allowed: each row lacks all that can be missing.
@@ -80,7 +84,7 @@ class Sampler:
         groups: dict[tuple[str, int], list[int]] = {}
         for at, column in enumerate(columns):
             for edge in range(len(column.edges)):
-                groups.setdefault((column.kind, edge), []).append(at)
+                groups.setdefault((column.kind, edge), []).extend([at] * SWEPT)
         for (_, edge), places in groups.items():
             rows = self.usual(len(places))
             yield [(*row[:at], columns[at].edges[edge], *row[at + 1 :]) for at, row in zip(places, rows)]
@@ -103,7 +107,7 @@ class _Column:
         """Return a value of the example, one near it, or another number."""
         if self.may_miss and chance.random() < MISSING:
             return None
-        if not self.known or (self.kind in NUMBERS and chance.random() < 0.2):
+        if not self.known or (self.kind in NUMBERS and chance.random() < STRAY):
             return self._some(chance)
         value = chance.choice(self.known)
         if isinstance(value, float) and chance.random() < 0.7:
