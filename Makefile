@@ -73,6 +73,9 @@ docs: $(READY)  ## Write the reference pages that are made from the code, and ch
 bench: $(READY)  ## Measure how long convert → ON takes, phase by phase
 	@$(BIN)/python benchmarks/convert.py
 
+bench-scoring: $(READY)  ## Measure the scoring server beside its peers (needs wrk; sets them up in .make/bench)
+	@$(BIN)/python benchmarks/scoring.py
+
 fault: $(READY) system  ## Run only the tests that kill, stop, fill and corrupt
 	@$(PYTEST) -q --durations=10 -m fault
 

@@ -25,7 +25,8 @@ from benchmarks.servers import HOME, PORT, SERVERS, ask, body_of, memory_of, qui
 
 RESULTS = Path(__file__).parent / "results"
 LOADS = {
-    "c1": (1, 1), "same core": (1, 1), "c8": (1, 8), "c64": (1, 64), "100 rows c1": (100, 1), "1,000 rows c1": (1_000, 1),
+    "c1": (1, 1), "same core": (1, 1), "c8": (1, 8), "c64": (1, 64), "100 rows c1": (100, 1),
+    "1,000 rows c1": (1_000, 1),
     "1,000 rows c8": (1_000, 8), "10,000 rows c1": (10_000, 1),
 }  # fmt: skip
 """Rows of a request, and how many clients ask."""
@@ -158,11 +159,13 @@ def main() -> None:
 def table(model: str, found: dict[str, list[Any]], natives: list[float]) -> str:
     """Return the Markdown of one model: a server a line."""
     titles = [
-        ("ready s", lambda r: r["ready s"], 1), ("MB", lambda r: r["MB"], 0), ("c1 p50 ms", lambda r: r["c1"]["p50"], 2),
+        ("ready s", lambda r: r["ready s"], 1), ("MB", lambda r: r["MB"], 0),
+        ("c1 p50 ms", lambda r: r["c1"]["p50"], 2),
         ("c1 p99", lambda r: r["c1"]["p99"], 2), ("same core p50", lambda r: r["same core"]["p50"], 3),
         ("c8 /s", lambda r: r["c8"]["rate"], 0), ("c64 /s", lambda r: r["c64"]["rate"], 0),
         ("c64 p99", lambda r: r["c64"]["p99"], 0), ("100 rows ms", lambda r: r["100 rows c1"]["p50"], 1),
-        ("1,000 rows ms", lambda r: r["1,000 rows c1"]["p50"], 1), ("1,000 rows c8 /s", lambda r: r["1,000 rows c8"]["rate"], 1),
+        ("1,000 rows ms", lambda r: r["1,000 rows c1"]["p50"], 1),
+        ("1,000 rows c8 /s", lambda r: r["1,000 rows c8"]["rate"], 1),
         ("10,000 rows ms", lambda r: r["10,000 rows c1"]["p50"], 0),
     ]  # fmt: skip
     lines = [
@@ -173,7 +176,7 @@ def table(model: str, found: dict[str, list[Any]], natives: list[float]) -> str:
     ]
     for name, rounds in found.items():
         cells = [f"{spread([get(r) for r in rounds], digits)}" for _, get, digits in titles]
-        equal = "–" if "equal" not in rounds[0] else "yes" if all(r["equal"] for r in rounds) else "NO"
+        equal = "-" if "equal" not in rounds[0] else "yes" if all(r["equal"] for r in rounds) else "NO"
         failed = sum(r[title]["failed"] for r in rounds for title in LOADS)
         lines.append(f"| {name} | {equal} | {failed:.0f} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -184,7 +187,7 @@ def spread(values: list[float], digits: int) -> str:
     middle = statistics.median(values)
     said = f"{middle:,.{digits}f}"
     if max(values) > 1.1 * middle or min(values) < 0.9 * middle:
-        said += f" ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
+        said += f" ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
     return said
 
 

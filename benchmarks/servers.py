@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,9 +93,7 @@ def prepare_ours(model: Path, kind: str) -> tuple[Path, Path]:
     snapshot = HOME / "snapshots" / model.parent.name / model.name
     if not snapshot.exists():
         snapshot.mkdir(parents=True)
-        (snapshot / "files").symlink_to(model) if False else subprocess.run(
-            ["cp", "-r", str(model), str(snapshot / "files")], check=True
-        )
+        shutil.copytree(model, snapshot / "files")
         (snapshot / "manifest.json").write_bytes(manifest.dump(manifest.build(snapshot / "files")))
     digest = manifest.digest((snapshot / "manifest.json").read_bytes())
     proof = snapshot.with_name(f"{model.name}.proof.json")
@@ -139,8 +138,10 @@ def proof_of(model: Path) -> dict[str, Any]:
 def quiet() -> dict[str, str]:
     """Return an environment for one core and few words."""
     return {
-        "PATH": os.environ["PATH"], "HOME": str(HOME), "LANG": "C.UTF-8", "DO_NOT_TRACK": "1", "BENTOML_DO_NOT_TRACK": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore",
+        "PATH": os.environ["PATH"], "HOME": str(HOME), "LANG": "C.UTF-8", "DO_NOT_TRACK": "1",
+        "BENTOML_DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONWARNINGS": "ignore",
     }  # fmt: skip
 
 
@@ -188,14 +189,12 @@ def running(server: Server, model: Path, *, core: int = 0) -> Iterator[tuple[flo
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        except subprocess.TimeoutExpired:
-            pass
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         if server.name == "ray serve":
-            subprocess.run(["pkill", "-9", "-f", "ray::|raylet|gcs_server"], check=False)
+            subprocess.run(["pkill", "-9", "-f", "ray::|raylet|gcs_server"], check=False)  # noqa: S607
         process.wait()
         log.close()
         time.sleep(0.5)
@@ -230,6 +229,6 @@ def ask(server: Server, body: bytes) -> Any:
     """Return a server's predictions."""
     url = f"http://127.0.0.1:{PORT}{server.path}"
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=120) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
         document = json.loads(answer.read())
     return document["predictions"] if isinstance(document, dict) else document

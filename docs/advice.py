@@ -177,6 +177,10 @@ FAILURES = {
         "MLflow did not answer while the files were copied.",
         "See `taxiway platform-log mlflow`, then switch it ON.",
     ),
+    "UnknownJob": (
+        "A pod was asked for a job that its version of the scoring server does not know.",
+        "Start Taxiway anew, so that pods run the same version.",
+    ),
     "UnsupportedRequirements": (
         "The model asks for packages in a way that is not built.",
         "Log the model with packages from an index, by name and version.",

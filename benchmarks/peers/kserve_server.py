@@ -16,7 +16,7 @@ class Scores(Model):
         self.model = mlflow.pyfunc.load_model(os.environ["MODEL"])
         self.ready = True
 
-    def predict(self, payload: dict[str, Any], headers: Any = None, response_headers: Any = None) -> dict[str, Any]:
+    def predict(self, payload: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
         """Answer rows as objects."""
         return {"predictions": self.model.predict(pd.DataFrame(payload["instances"])).tolist()}
 

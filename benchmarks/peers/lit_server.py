@@ -11,7 +11,7 @@ import pandas as pd
 class Scores(litserve.LitAPI):
     """One model, one worker."""
 
-    def setup(self, device: str) -> None:
+    def setup(self, _device: str) -> None:
         """Load it."""
         self.model = mlflow.pyfunc.load_model(os.environ["MODEL"])
 

@@ -150,6 +150,7 @@ def _show_detail(seen: ModelVersionDetailOut, *, as_json: bool) -> None:
             ("next", seen.hint),
             ("endpoint", seen.url + ("" if seen.is_available else "  (available when ON)")),
             ("access", "token needed" if seen.needs_token else "open to all"),
+            ("serves by", next((phase.detail for phase in seen.phases if phase.name == "proof"), "")),
             ("phases", phases),
             ("pods", ", ".join(f"{pod.id} {pod.phase}" for pod in (newest.pods if newest else ()))),
             ("isolation", ", ".join({pod.isolation or "" for pod in (newest.pods if newest else ())})),

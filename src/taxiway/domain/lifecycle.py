@@ -8,15 +8,16 @@
 | Preparing         | copy or build failed, or over its deadline      | Failed    | cancel both             |
 | Preparing         | anew, and MLflow is away, for less than 5 min   | Preparing | begin copy              |
 | Preparing         | pods seen                                       | Preparing | remove                  |
-| Preparing         | snapshot and environment ready, no pods seen    | Starting  | apply                   |
+| Preparing         | snapshot and environment ready, no pods seen    | Starting  | begin proof, apply      |
 | Starting, Ready   | nothing runs, and its files are gone from disk  | Preparing | remove                  |
 | Starting, Ready   | not yet told to the runtime, or no pod seen     | same      | apply                   |
+| Starting, Ready   | nothing is known of a proof                     | same      | begin proof             |
 | Starting          | every pod ready                                 | Ready     |                         |
 | Starting          | the runtime refuses for good                    | Failed    | remove                  |
 | Starting, Ready   | a pod failed for good                           | Failed    | remove                  |
 | Starting          | crashed too often, or over the deadline         | Failed    | remove                  |
 | Ready             | crashed too often before it was ever steady     | Failed    | remove                  |
-| Queued, Preparing | wanted: retire                                  | Retiring  | cancel copy and build   |
+| Queued, Preparing | wanted: retire                                  | Retiring  | cancel what runs        |
 | Starting, Ready, Failed | wanted: retire                            | Retiring  |                         |
 | Retiring          | may still get requests, for less than 10 s      | Retiring  | wait                    |
 | Retiring          | told to the runtime, or pods seen               | Retiring  | remove                  |
