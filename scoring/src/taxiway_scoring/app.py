@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import re
@@ -14,7 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
+from taxiway_scoring import __version__, v2
 from taxiway_scoring.answers import plain, write_array, write_predictions
 from taxiway_scoring.contract import NULLABLE, Column, Contract, Mismatch, check_value, openapi
 from taxiway_scoring.decoding import Rows
@@ -97,6 +100,11 @@ class Limits:
     refuse_mismatch: bool = False
 
 
+Work = Callable[[], tuple[bytes, int]]
+"""Decodes, predicts and encodes, in the worker thread: the answer and how many rows it has."""
+Predict = Callable[[Predictor], tuple[bytes, int]]
+
+
 @dataclass
 class Job:
     """One prediction: when it was begun (monotonic; None while it waits) and what becomes of it."""
@@ -105,6 +113,8 @@ class Job:
     body: bytes
     header: str
     came: float
+    work: Work | None = None
+    """What predicts, where that is no plain request to ``/invocations``."""
     began: float | None = None
     future: Future[tuple[bytes, int]] = field(default_factory=Future)
 
@@ -190,6 +200,8 @@ class ScoringApp:
             response = await self._route(request)
         except Refused as refusal:
             response = self._problem(refusal.status, refusal.reason, refusal.message, request_id, **refusal.places)
+            if refusal.is_of_protocol:
+                response.body = v2.error_of(response.body)
         except Exception:
             log.exception("request %s failed", request_id)
             response = self._problem(500, "Internal", "The scoring server failed on this request.", request_id)
@@ -201,6 +213,8 @@ class ScoringApp:
             if method != "POST":
                 raise _wrong_method("POST")
             return await self._invocations(request)
+        if path == "/v2" or path.startswith("/v2/models/"):
+            return await self._v2(request, path, method)
         handler = {
             "/ping": self._live,
             "/health": self._live,
@@ -218,17 +232,70 @@ class ScoringApp:
             raise _wrong_method("GET")
         return handler()
 
+    # -------------------------------------------------------------- the Open Inference Protocol
+
+    async def _v2(self, request: HttpRequest, path: str, method: str) -> HttpResponse:
+        try:
+            return await self._of_protocol(request, path, method)
+        except Refused as refusal:
+            refusal.is_of_protocol = True
+            raise
+
+    async def _of_protocol(self, request: HttpRequest, path: str, method: str) -> HttpResponse:
+        name, version = self._identity.model, self._identity.version
+        here = f"/v2/models/{quote(name, safe='')}"
+        below = path.removeprefix(here).removeprefix(f"/versions/{quote(version, safe='')}")
+        if path != "/v2" and (not path.startswith(here) or below not in ("", "/ready", "/infer")):
+            raise Refused(404, "NotFound", "There is no such model or route here.")
+        if below == "/infer" and path != "/v2":
+            if method != "POST":
+                raise _wrong_method("POST")
+            return await self._infer(request)
+        if method not in ("GET", "HEAD"):
+            raise _wrong_method("GET")
+        if path == "/v2":
+            about = {"name": "taxiway", "version": __version__, "extensions": [*v2.EXTENSIONS]}
+            return HttpResponse(200, json.dumps(about).encode())
+        if below == "/ready":
+            if not self.is_ready:
+                raise Refused(503, "NotReady", "The model is not ready.")
+            return HttpResponse(200, json.dumps({"name": name, "ready": True}).encode())
+        return HttpResponse(200, json.dumps(v2.model_metadata(self._contract, name, version)).encode())
+
+    async def _infer(self, request: HttpRequest) -> HttpResponse:
+        lengths: list[int | None] = []
+
+        def predict(predictor: Predictor) -> tuple[bytes, int]:
+            asked = v2.read(self._contract, request.body, request.headers.get(v2.HEADER_LENGTH))
+            predictions = _call(predictor.predict, asked.request, rows=asked.request.rows)
+            try:
+                self._check_output(plain(predictions))
+                body, rows, length = v2.write(asked, predictions, self._identity.model, self._identity.version)
+            except (TypeError, ValueError, RecursionError) as error:
+                log.warning("unusable predictions: %s", type(error).__name__)
+                raise Refused(500, "PredictionFailed", "The model returned something that is no tensor.") from None
+            lengths.append(length)
+            return body, rows
+
+        response = await self._invocations(request, predict)
+        if lengths and lengths[0] is not None:
+            response.content_type = "application/octet-stream"
+            response.headers["Inference-Header-Content-Length"] = str(lengths[0])
+        return response
+
     # -------------------------------------------------------------- prediction
 
-    async def _invocations(self, request: HttpRequest) -> HttpResponse:
+    async def _invocations(self, request: HttpRequest, predict: Predict | None = None) -> HttpResponse:
+        """Predict by ``predict``; without it, as ``/invocations`` does."""
         began = time.monotonic()
         telemetry = self.telemetry
         telemetry.in_flight += 1
         status, rows = 500, 0
         try:
-            response = await self._predict(request)
+            response = await self._predict(request, predict)
             status, rows = response.status, response.rows
-            if self._spool is not None and self._rows is not None and self._spool.is_due():
+            is_sampled = predict is None and self._rows is not None
+            if self._spool is not None and is_sampled and self._spool.is_due():
                 self._spool.keep(request.body, request.headers.get("content-type", JSON_TYPE), response.body)
         except Refused as refusal:
             status = refusal.status
@@ -238,7 +305,7 @@ class ScoringApp:
             telemetry.count(status, time.monotonic() - began, rows)
         return response
 
-    async def _predict(self, request: HttpRequest) -> HttpResponse:
+    async def _predict(self, request: HttpRequest, predict: Predict | None) -> HttpResponse:
         predictor = self._predictor
         if predictor is None or self._is_given_up:
             raise Refused(503, "NotReady", "The model is not ready.")
@@ -247,7 +314,8 @@ class ScoringApp:
         self._admit(len(request.body))
         self._held_bytes += len(request.body)
         try:
-            return await self._wait_for(self._begin(predictor, request))
+            work = None if predict is None else functools.partial(predict, predictor)
+            return await self._wait_for(self._begin(predictor, request, work))
         finally:
             self._held_bytes -= len(request.body)
 
@@ -263,9 +331,9 @@ class ScoringApp:
         ):
             raise Refused(429, "TooManyRequests", "The pod has as many requests as it can answer in time.")
 
-    def _begin(self, predictor: Predictor, request: HttpRequest) -> Job:
+    def _begin(self, predictor: Predictor, request: HttpRequest, work: Work | None) -> Job:
         header = request.headers.get("content-type", JSON_TYPE)
-        job = Job(predictor, request.body, header, time.monotonic())
+        job = Job(predictor, request.body, header, time.monotonic(), work)
         with self._lock:
             self._jobs.append(job)
             is_new = self._working < self._limits.concurrency
@@ -295,7 +363,9 @@ class ScoringApp:
         jobs: list[Job] = []
         path, size = self._rows, 0
         while self._jobs and len(jobs) < JOINED_ROWS:
-            is_joined = path is not None and path.may_join and _is_json(self._jobs[0].header)
+            is_joined = (
+                path is not None and path.may_join and _is_json(self._jobs[0].header) and self._jobs[0].work is None
+            )
             if jobs and not (is_joined and size + len(self._jobs[0].body) <= INLINE_BYTES * 16):
                 break
             job = self._jobs.popleft()
@@ -328,7 +398,7 @@ class ScoringApp:
                 _settle(job, lambda at=at: self._write(answers[at]))  # type: ignore[misc]
 
     def _finish_alone(self, job: Job) -> None:
-        _settle(job, lambda: self.score(job.predictor, job.body, job.header))
+        _settle(job, job.work or (lambda: self.score(job.predictor, job.body, job.header)))
 
     def _joined(self, plan: Plan, requests: Sequence[Rows]) -> list[Any] | None:
         """Predict rows of several requests together; None where each must be tried alone to see whose fault it is."""

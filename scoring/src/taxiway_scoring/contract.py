@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 SCALARS = ("boolean", "integer", "long", "float", "double", "string", "binary", "datetime")
 INTEGER_RANGE = {"integer": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
@@ -385,6 +386,7 @@ def row_schema(columns: Sequence[Column]) -> dict[str, Any]:
 
 def openapi(contract: Contract, *, title: str, version: str, example: Any = None) -> dict[str, Any]:
     """Return the endpoint's OpenAPI 3.1 document; ``example`` is a whole request body."""
+    model = f"/v2/models/{quote(title, safe='')}"
     body: dict[str, Any] = {"application/json": {"schema": _request_schema(contract)}}
     if example is not None:
         body["application/json"]["example"] = example
@@ -413,6 +415,19 @@ def openapi(contract: Contract, *, title: str, version: str, example: Any = None
                     "responses": responses,
                 }
             },
+            f"{model}/infer": {
+                "post": {
+                    "summary": "Predict by the Open Inference Protocol: one tensor a column",
+                    "operationId": "infer",
+                    "requestBody": {"required": True, "content": {"application/json": {"schema": _INFER}}},
+                    "responses": responses | {"200": {"description": "Tensors.", "content": {"application/json": {}}}},
+                }
+            },
+            model: {"get": _plain("The model's tensors, by the Open Inference Protocol.")},
+            f"{model}/ready": {"get": _plain("Whether the model can predict.")},
+            "/v2": {"get": _plain("What the server is, by the Open Inference Protocol.")},
+            "/v2/health/live": {"get": _plain("Whether the server lives.")},
+            "/v2/health/ready": {"get": _plain("Whether the server can predict.")},
             "/ping": {"get": _plain("Whether the server lives.")},
             "/health": {"get": _plain("Whether the server lives.")},
             "/ready": {"get": _plain("Whether the server can predict.")},
@@ -436,6 +451,29 @@ _RESPONSES = {
     "429": "Too many requests at once.",
     "503": "No pod is ready.",
     "504": "The prediction took too long.",
+}
+_INFER = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "parameters": {"type": "object"},
+        "inputs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string"},
+                    "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+                    "datatype": {"type": "string"},
+                    "parameters": {"type": "object"},
+                    "data": {"type": "array"},
+                },
+                "required": ["name", "shape", "datatype"],
+            },
+        },
+        "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+    },
+    "required": ["inputs"],
 }
 _PROBLEM = {
     "type": "object",

@@ -15,6 +15,8 @@ class Refused(Exception):
         self.message = message
         self.places = places
         """``row`` (from 0) and ``column``, where there is one place to name."""
+        self.is_of_protocol = False
+        """Answered as the Open Inference Protocol wants it, with a member ``error``."""
 
 
 def malformed(message: str) -> Refused:
