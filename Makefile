@@ -26,7 +26,7 @@ export UV_COMPILE_BYTECODE := 1
 export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test unit unit-long slow lint types format timed docs bench fault fault-long build clean system system-demo fuzz-long
+.PHONY: help setup demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo fault fault-long build clean system system-demo fuzz-long
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ bench: $(READY)  ## Measure how long convert → ON takes, phase by phase
 
 bench-scoring: $(READY)  ## Measure the scoring server beside its peers (needs wrk; sets them up in .make/bench)
 	@$(BIN)/python benchmarks/scoring.py
+
+bench-zoo: $(READY)  ## Measure many pipelines by their paths beside mlflow models serve
+	@$(BIN)/python benchmarks/zoo.py
 
 fault: $(READY) system  ## Run only the tests that kill, stop, fill and corrupt
 	@$(PYTEST) -q --durations=10 -m fault
