@@ -26,7 +26,8 @@ export UV_COMPILE_BYTECODE := 1
 export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo fault fault-long build clean system system-demo fuzz-long
+FUZZED := a,rare,logistic,lightgbm-regressor,xgboost-class,ordinal-hist
+.PHONY: help setup demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo fault fault-long build clean system system-demo fuzz-long fuzz-endpoint
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -87,6 +88,10 @@ fault-long: $(READY) system  ## The same, killing at every place instead of some
 
 fuzz-long: $(READY)  ## Compare the zoo's models with pyfunc, ROWS rows in all (a million), from a seed that is printed
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.fuzz.differential --rows $(or $(ROWS),1000000) $(if $(SEED),--seed $(SEED))
+
+fuzz-endpoint: $(READY)  ## Send PAYLOADS good and broken requests to each of some models (20,000), from a seed that is printed
+	@rm -rf .make/fuzz && OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.zoo --out .make/fuzz --only $(FUZZED) 2>.make/fuzz.log
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.fuzz.endpoint --zoo .make/fuzz --payloads $(or $(PAYLOADS),20000) $(if $(SEED),--seed $(SEED))
 
 build: $(READY)  ## Build the wheels of both distributions into dist/
 	@$(UV) build --all-packages --wheel --out-dir dist

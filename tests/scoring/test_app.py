@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from taxiway_scoring import app as app_module
 from taxiway_scoring.app import Job, Limits
+from taxiway_scoring.payload import Request
 from taxiway_scoring.refusals import Refused
 from tests.scoring.apps import FakePredictor, a_contract, an_app, ask, predict
 
@@ -289,3 +290,14 @@ async def test_the_document_has_the_example() -> None:
     assert document["openapi"] == "3.1.0"
     content = document["paths"]["/invocations"]["post"]["requestBody"]["content"]
     assert content["application/json"]["example"] == {"inputs": [1.5]}
+
+
+async def test_a_model_that_cannot_do_without_an_optional_column_is_no_failure_of_ours() -> None:
+    def fails(_: Request) -> Any:
+        raise ValueError
+
+    app = an_app(fails, contract=a_contract(("x", "double"), ("y", "double"), optional=("y",)))
+    status, problem = await predict(app, {"dataframe_records": [{"x": 1}]})
+    assert (status, problem["column"]) == (422, "y")
+    assert "without column 'y'" in problem["detail"]
+    assert (await predict(app, {"dataframe_records": [{"x": 1, "y": 2}]}))[0] == 500

@@ -376,3 +376,9 @@ def _read_or_refuse(contract: Contract, body: bytes, kind: str) -> None:
         refused = error
     assert refused is None or refused.status in (400, 422)
     assert refused is None or MARK not in refused.message + str(refused.places)
+
+
+@pytest.mark.parametrize(("value", "rows"), [({"x": []}, 0), ({"x": [1, 2]}, 2), ({"x": 1}, 1), ([{"x": 1}], 1)])
+def test_rows_are_counted_also_where_columns_are_lists(value: Any, rows: int) -> None:
+    body = json.dumps({"inputs": value}).encode()
+    assert read_request(a_contract(("x", "double")), body, "application/json").rows == rows

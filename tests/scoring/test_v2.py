@@ -55,7 +55,7 @@ async def test_the_order_of_tensors_does_not_matter_and_others_are_left_out() ->
         ({"inputs": []}, 400, "a list 'inputs'"),
         ({"inputs": INPUTS[:2]}, 422, "lacks column 'kind'"),
         ({"inputs": [INPUTS[0], INPUTS[0], INPUTS[2]]}, 400, "inputs[1] has the name of one before it"),
-        ({"inputs": [{**INPUTS[0], "shape": [3]}, *INPUTS[1:]]}, 400, "has 2 values; its shape has 3"),
+        ({"inputs": [{**INPUTS[0], "shape": [3]}, *INPUTS[1:]]}, 400, "has 2 values; its shape wants another number"),
         ({"inputs": [{**INPUTS[0], "shape": [1, 2]}, *INPUTS[1:]]}, 422, "[n] or [n, 1]"),
         ({"inputs": [{**INPUTS[0], "shape": [-1]}, *INPUTS[1:]]}, 400, "'shape' of inputs[0]"),
         ({"inputs": [{**INPUTS[0], "datatype": "FP128"}, *INPUTS[1:]]}, 400, "'datatype' of inputs[0]"),

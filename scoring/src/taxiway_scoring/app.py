@@ -22,10 +22,10 @@ from taxiway_scoring.answers import plain, write_array, write_predictions
 from taxiway_scoring.contract import NULLABLE, Column, Contract, Mismatch, check_value, openapi
 from taxiway_scoring.decoding import Rows
 from taxiway_scoring.docs import page
-from taxiway_scoring.payload import JSON_TYPE, read_request
+from taxiway_scoring.payload import JSON_TYPE, Request, lacking, read_request
 from taxiway_scoring.plans import Plan
 from taxiway_scoring.predictor import Predictor
-from taxiway_scoring.refusals import Refused
+from taxiway_scoring.refusals import Refused, listed
 from taxiway_scoring.serving import RowPath
 from taxiway_scoring.spool import Spool
 from taxiway_scoring.telemetry import Telemetry
@@ -267,7 +267,7 @@ class ScoringApp:
 
         def predict(predictor: Predictor) -> tuple[bytes, int]:
             asked = v2.read(self._contract, request.body, request.headers.get(v2.HEADER_LENGTH))
-            predictions = _call(predictor.predict, asked.request, rows=asked.request.rows)
+            predictions = _careful(self._contract, predictor, asked.request)
             try:
                 self._check_output(plain(predictions))
                 body, rows, length = v2.write(asked, predictions, self._identity.model, self._identity.version)
@@ -512,7 +512,7 @@ class ScoringApp:
                 return self._write(_call(path.plan.predict, rows))
         self.telemetry.careful += 1
         checked = read_request(self._contract, body, header, is_typed=predictor.is_typed)
-        return self._write(_call(predictor.predict, checked, rows=checked.rows))
+        return self._write(_careful(self._contract, predictor, checked))
 
     def _write(self, predictions: Any) -> tuple[bytes, int]:
         """Return the answer and how many predictions it has. Raises Refused."""
@@ -647,17 +647,30 @@ def _settle(job: Job, score: Callable[[], tuple[bytes, int]]) -> None:
         job.future.set_exception(error)
 
 
-def _call(predict: Callable[[Any], Any], given: Any, *, rows: int | None = None) -> Any:
+def _careful(contract: Contract, predictor: Predictor, request: Request) -> Any:
+    """Predict; tell a model that cannot do with what its signature allows from one that fails."""
+    try:
+        return _call(predictor.predict, request)
+    except Refused as refusal:
+        if refusal.reason != "PredictionFailed":
+            raise
+        if request.rows == 0:
+            message = "The input has no rows, and the model cannot predict none."
+            raise Refused(422, "ContractViolation", message) from None
+        missing = lacking(contract, request)
+        if not missing:
+            raise
+        message = f"The model cannot predict without {listed(missing)}, though its signature calls that optional."
+        raise Refused(422, "ContractViolation", message, column=missing[0]) from None
+
+
+def _call(predict: Callable[[Any], Any], given: Any) -> Any:
     try:
         return predict(given)
     except Refused:
         raise
     except Exception as error:
         log.exception("the model failed")
-        if rows == 0:
-            raise Refused(
-                422, "ContractViolation", "The input has no rows, and the model cannot predict none."
-            ) from None
         raise Refused(
             500, "PredictionFailed", f"The model raised {type(error).__name__}; its log says where."
         ) from None

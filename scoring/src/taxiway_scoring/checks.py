@@ -123,6 +123,8 @@ def _check_inputs(contract: Contract, value: Any) -> int | None:
         _check_named(contract, value)
     elif contract.columns:
         _check_unnamed(contract, value)
+    if isinstance(value, dict) and contract.names:
+        return min((len(column) if isinstance(column, list) else 1 for column in value.values()), default=0)
     return len(value) if isinstance(value, list) else None
 
 

@@ -84,6 +84,24 @@ def read_request(contract: Contract, body: bytes, header: str, *, is_typed: bool
     return Request(form, document[form], params, rows)
 
 
+def lacking(contract: Contract, request: Request) -> list[str]:
+    """Return the optional columns that a checked request has not; what no table is lacks none."""
+    value: Any = request.value
+    given: Any
+    if request.form == "csv":
+        given = next(csv.reader(io.StringIO(value.lstrip("\ufeff"), newline="")), [])
+    elif request.form == "dataframe_split":
+        given = map(str, value.get("columns") or contract.names)
+    elif isinstance(value, dict):
+        given = value
+    elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+        given = set.intersection(*(set(row) for row in value))
+    else:
+        return []
+    known = set(given)
+    return [name for name in contract.names if name not in known]
+
+
 # ------------------------------------------------------------------ JSON
 
 
@@ -114,7 +132,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(_text: str) -> Any:
-    raise malformed("NaN and Infinity are not JSON; use null for a missing number.")
+    raise malformed("The body has NaN or Infinity, which are not JSON; use null for a missing number.")
 
 
 def _float(text: str) -> float:

@@ -181,7 +181,7 @@ def _tensor(number: int, item: Any, raw: bytes) -> tuple[str, list[int], Any, by
         raise malformed(f"'data' of {where} must be a list.")
     values = _flat(data, shape, where) if any(isinstance(value, list) for value in data) else data
     if len(values) != count:
-        raise malformed(f"'data' of {where} has {len(values)} values; its shape has {count}.")
+        raise malformed(f"'data' of {where} has {len(values)} values; its shape wants another number.")
     return item["name"], shape, values, raw
 
 

@@ -34,7 +34,8 @@ DRAIN = timedelta(seconds=30)
 """How long a scoring server finishes what it has before it is killed."""
 POD_PROCESSES = 512
 """How many processes and threads a pod may have."""
-POD_OPEN_FILES = 4096
+POD_OPEN_FILES = 16_384
+"""Ten thousand clients that keep their connections open, and some."""
 POD_QUEUE = 128
 """How many requests may wait in a pod. The scoring server refuses earlier what could not be answered in time."""
 POD_OOM_SCORE = 500
