@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from taxiway.domain.conditions import Failure
+from taxiway.domain.errors import TaxiwayError
 from taxiway.domain.ids import EnvironmentId, SnapshotId
-from taxiway.domain.proofs import ProofProgress, ProofState, read_proof
+from taxiway.domain.proofs import ProofProgress, ProofState, ServingProof, read_proof
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.runtimes.process.files import replace
 from taxiway.runtimes.process.pods import Confinement, PodPlaces, proof_child, proof_config, threads
@@ -60,7 +61,7 @@ class ProcessProver:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="proofs")
 
     async def begin(self, spec: RevisionSpec) -> None:
-        """Begin a proof. Proven or under way: no effect. Raises StubNotStarted or OutOfDisk."""
+        """Begin a proof. Proven or under way: no effect. One that cannot be begun has failed."""
         await self._in_thread(lambda: self._begin(spec))
 
     async def observe(self, spec: RevisionSpec) -> ProofProgress | None:
@@ -127,9 +128,30 @@ class ProcessProver:
         return self._home / "jobs" / key
 
     def _start_next(self) -> None:
+        self._tidy()
         while self._waiting and len(self._running) < AT_ONCE:
             key, spec = self._waiting.popleft()
-            self._start(key, spec)
+            try:
+                self._start(key, spec)
+            except (TaxiwayError, OSError) as error:
+                # Pods wait for a word, and do not care why there is no proof.
+                message = error.message if isinstance(error, TaxiwayError) else str(error.strerror)
+                _log.warning("a proof could not be begun: %s", message)
+                self._keep(key, {"failed": {"reason": "ProofNotBegun", "message": message}})
+
+    def _tidy(self) -> None:
+        """Take what jobs told that nobody asks for any more, and clear them away."""
+        if not self._job("").is_dir():
+            return
+        for directory in self._job("").iterdir():
+            if directory.name in self._running:
+                continue
+            status = children.status(directory)
+            if status is None or not status.is_alive:
+                told = None if status is None else _told(status)
+                if told is not None:
+                    self._keep(directory.name, told.document)
+                self._clear_away(directory.name)
 
     def _start(self, key: str, spec: RevisionSpec) -> None:
         self._clear_away(key)
@@ -164,7 +186,7 @@ class ProcessProver:
         if status is None:
             self._running.discard(key)
             return None
-        told = next((read_proof(report.detail) for report in status.reports if report.phase == "proven"), None)
+        told = _told(status)
         if told is not None:
             self._keep(key, told.document)
             self._end(key)
@@ -191,10 +213,7 @@ class ProcessProver:
     def _end(self, key: str) -> None:
         self._clear_away(key)
         self._running.discard(key)
-        try:
-            self._start_next()
-        except Exception:
-            _log.exception("the next proof could not be begun")
+        self._start_next()
 
     def _clear_away(self, key: str) -> None:
         directory = self._job(key)
@@ -206,6 +225,11 @@ class ProcessProver:
         except Exception as error:
             _log.warning("the directory of a proof could not be deleted: %s", error)
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _told(status: children.ChildStatus) -> ServingProof | None:
+    """Return the proof that a job reported."""
+    return next((read_proof(dict(report.detail)) for report in status.reports if report.phase == "proven"), None)
 
 
 @cache
