@@ -43,7 +43,7 @@ ENDPOINTS = {
     "RequestTimeout": "Send the request whole; the network or the caller stalled.",
     "BodyTooLarge": "Send fewer rows at once. The limit is `pods.body_limit_mib`.",
     "LimitReached": "Send less: the URL, the headers or the body exceed what the gateway takes.",
-    "UnsupportedMediaType": "Send JSON, CSV or Parquet, in UTF-8 and not compressed.",
+    "UnsupportedMediaType": "Send JSON, CSV or Parquet, in UTF-8, plain or as gzip.",
     "ContractViolation": "Correct the column and row that the message names; see the endpoint's `openapi.json`.",
     "TooManyRequests": "Wait for as long as `Retry-After` says: the pod has all that it can answer in time.",
     "HeadersTooLarge": "Send fewer or shorter headers.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -98,8 +99,24 @@ async def test_problems_have_the_names_of_mlflow_too() -> None:
     assert "secret" not in json.dumps(problem)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, identity"])
-async def test_compressed_bodies_are_refused(encoding: str) -> None:
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip"])
+async def test_a_body_may_come_as_gzip(encoding: str) -> None:
+    packed = gzip.compress(json.dumps(INPUT).encode())
+    assert await predict(an_app(), packed, content_encoding=encoding) == (200, {"predictions": [1.0]})
+    for broken in (packed[:-1], packed + b"x", packed[:5], b"", b"{}"):
+        status, problem = await predict(an_app(), broken, content_encoding=encoding)
+        assert (status, "gzip" in problem["detail"]) == (400, True)
+
+
+async def test_a_small_body_that_becomes_a_large_one_is_refused() -> None:
+    app = an_app(limits=Limits(body_bytes=1 << 20))
+    bomb = gzip.compress(b" " * (200 << 20))
+    status, problem = await predict(app, bomb, content_encoding="gzip")
+    assert (status, problem["detail"]) == (413, "The body has more than 1 MiB when it is unpacked.")
+
+
+@pytest.mark.parametrize("encoding", ["deflate", "br", "gzip, identity"])
+async def test_other_encodings_are_refused(encoding: str) -> None:
     assert (await predict(an_app(), INPUT, content_encoding=encoding))[0] == 415
     assert (await predict(an_app(), INPUT, content_encoding="identity"))[0] == 200
 

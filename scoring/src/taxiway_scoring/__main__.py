@@ -234,6 +234,7 @@ def run(config: dict[str, Any], reports: Reports) -> None:
             concurrency=int(limits.get("concurrency", 1)),
             queue=int(limits.get("queue", Limits.queue)),
             queue_bytes=max(Limits.queue_bytes, 4 * int(limits.get("body_bytes", 0))),
+            body_bytes=int(limits.get("body_bytes", Limits.body_bytes)),
             refuse_mismatch=config.get("on_output_mismatch") == "refuse",
         ),
         example=example,

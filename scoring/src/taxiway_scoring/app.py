@@ -10,6 +10,7 @@ import re
 import secrets
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +26,7 @@ from taxiway_scoring.docs import page
 from taxiway_scoring.payload import JSON_TYPE, Request, lacking, read_request
 from taxiway_scoring.plans import Plan
 from taxiway_scoring.predictor import Predictor
-from taxiway_scoring.refusals import Refused, listed
+from taxiway_scoring.refusals import Refused, listed, malformed
 from taxiway_scoring.serving import RowPath
 from taxiway_scoring.spool import Spool
 from taxiway_scoring.telemetry import Telemetry
@@ -53,6 +54,7 @@ INLINE_ROWS = 64
 """Larger requests are predicted in the worker thread, so that they do not hold up small ones."""
 JOINED_ROWS = 1024
 """How many rows of several requests are predicted together at most."""
+GZIP = ("gzip", "x-gzip")
 _ALIVE = b"\n"
 
 
@@ -97,6 +99,8 @@ class Limits:
     concurrency: int = 1
     queue: int = 128
     queue_bytes: int = 64 << 20
+    body_bytes: int = 16 << 20
+    """How large a compressed body may become."""
     refuse_mismatch: bool = False
 
 
@@ -309,8 +313,11 @@ class ScoringApp:
         predictor = self._predictor
         if predictor is None or self._is_given_up:
             raise Refused(503, "NotReady", "The model is not ready.")
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise Refused(415, "UnsupportedMediaType", "Compressed bodies are not understood.")
+        encoding = request.headers.get("content-encoding", "identity").lower()
+        if encoding in GZIP and predict is None:
+            predict = functools.partial(self._unpacked, request)
+        elif encoding != "identity":
+            raise Refused(415, "UnsupportedMediaType", "The content encoding must be identity or gzip.")
         self._admit(len(request.body))
         self._held_bytes += len(request.body)
         try:
@@ -318,6 +325,10 @@ class ScoringApp:
             return await self._wait_for(self._begin(predictor, request, work))
         finally:
             self._held_bytes -= len(request.body)
+
+    def _unpacked(self, request: HttpRequest, predictor: Predictor) -> tuple[bytes, int]:
+        body = unpack(request.body, self._limits.body_bytes)
+        return self.score(predictor, body, request.headers.get("content-type", JSON_TYPE))
 
     def _admit(self, size: int) -> None:
         """Refuse what could not be answered in time, or would take too much memory until then."""
@@ -620,6 +631,20 @@ def _timed_out(seconds: float) -> Refused:
 
 def _wrong_method(allowed: str) -> Refused:
     return Refused(405, "MethodNotAllowed", f"This route takes {allowed}.", allow=allowed)
+
+
+def unpack(body: bytes, limit: int) -> bytes:
+    """Return what a gzip body holds. Raises Refused: 400 where it is none, 413 for more than ``limit`` bytes."""
+    try:
+        stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        unpacked = stream.decompress(body, limit + 1)
+    except zlib.error:
+        raise malformed("The body is not valid gzip.") from None
+    if len(unpacked) > limit:
+        raise Refused(413, "BodyTooLarge", f"The body has more than {limit / (1 << 20):g} MiB when it is unpacked.")
+    if not stream.eof or stream.unused_data:
+        raise malformed("The body is not one whole gzip stream.")
+    return unpacked
 
 
 def _is_json(header: str) -> bool:
