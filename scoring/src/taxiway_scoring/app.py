@@ -54,6 +54,9 @@ INLINE_ROWS = 64
 """Larger requests are predicted in the worker thread, so that they do not hold up small ones."""
 JOINED_ROWS = 1024
 """How many rows of several requests are predicted together at most."""
+REFUSALS_A_SECOND = 200
+REFUSAL_SECONDS = 1.0
+"""How long a refusal waits at most: as long as ``Retry-After`` asks clients to."""
 GZIP = ("gzip", "x-gzip")
 _ALIVE = b"\n"
 
@@ -171,6 +174,8 @@ class ScoringApp:
         )
         self._kept_promises: dict[tuple[str, int], bool] = {}
         self._held_bytes = 0
+        self._held_back = 0
+        self._next_refusal = 0.0
         self._lately: deque[float] = deque(maxlen=32)
         self._typical = 0.0
         """Seconds that half of the latest predictions took at most: one slow one must not turn callers away."""
@@ -318,7 +323,9 @@ class ScoringApp:
             predict = functools.partial(self._unpacked, request)
         elif encoding != "identity":
             raise Refused(415, "UnsupportedMediaType", "The content encoding must be identity or gzip.")
-        self._admit(len(request.body))
+        if not self._admits(len(request.body)):
+            await self._hold_back()
+            raise Refused(429, "TooManyRequests", "The pod has as many requests as it can answer in time.")
         self._held_bytes += len(request.body)
         try:
             work = None if predict is None else functools.partial(predict, predictor)
@@ -330,17 +337,24 @@ class ScoringApp:
         body = unpack(request.body, self._limits.body_bytes)
         return self.score(predictor, body, request.headers.get("content-type", JSON_TYPE))
 
-    def _admit(self, size: int) -> None:
-        """Refuse what could not be answered in time, or would take too much memory until then."""
-        limits, waiting = self._limits, self.telemetry.in_flight - 1
-        if waiting < limits.concurrency:
-            return
-        if (
-            waiting >= limits.concurrency + limits.queue
-            or self._held_bytes + size > limits.queue_bytes
-            or self._typical * waiting / limits.concurrency > limits.timeout_seconds
-        ):
-            raise Refused(429, "TooManyRequests", "The pod has as many requests as it can answer in time.")
+    def _admits(self, size: int) -> bool:
+        """Tell whether a request can be answered in time, and would not take too much memory until then."""
+        limits, waiting = self._limits, self.telemetry.in_flight - 1 - self._held_back
+        return waiting < limits.concurrency or (
+            waiting < limits.concurrency + limits.queue
+            and self._held_bytes + size <= limits.queue_bytes
+            and self._typical * waiting / limits.concurrency <= limits.timeout_seconds
+        )
+
+    async def _hold_back(self) -> None:
+        """Space refusals out: clients that ask again at once must not take the CPU from those that are answered."""
+        now = time.monotonic()
+        self._next_refusal = min(max(now, self._next_refusal) + 1 / REFUSALS_A_SECOND, now + REFUSAL_SECONDS)
+        self._held_back += 1
+        try:
+            await asyncio.sleep(self._next_refusal - now)
+        finally:
+            self._held_back -= 1
 
     def _begin(self, predictor: Predictor, request: HttpRequest, work: Work | None) -> Job:
         header = request.headers.get("content-type", JSON_TYPE)
