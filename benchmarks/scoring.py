@@ -16,6 +16,7 @@ import subprocess
 import sys
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,21 @@ def expected(model: Path, columns: list[str], rows: list[list[Any]]) -> Any:
 
 
 def load(path: str, body: Path, clients: int, seconds: int, core: int) -> dict[str, float]:
-    """Run wrk; return requests a second, the median and 99th percentile in ms, and how many failed."""
+    """Run wrk and return what it says, as ``read_wrk`` reads it."""
     command = [
         "taskset", "-c", str(core), "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", "--latency",
         "-s", str(Path(__file__).parent / "post.lua"), f"http://127.0.0.1:{PORT}{path}",
     ]  # fmt: skip
     environment = {"BODY": str(body), "PATH": os.environ["PATH"]}
     text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return read_wrk(text)
+
+
+def read_wrk(text: str) -> dict[str, float]:
+    """Return what wrk says: requests a second, those answered with 2xx, latencies in ms, and how many failed.
+
+    wrk counts answers of any status as requests; socket errors are not among them.
+    """
 
     def milliseconds(percent: str) -> float:
         found = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s|m)\b", text)
@@ -85,11 +94,14 @@ def load(path: str, body: Path, clients: int, seconds: int, core: int) -> dict[s
         )
 
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    failed = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", text)))
+    answered = re.search(r"(\d+) requests in", text)
+    refused = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", text)))
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
-    failed += sum(map(int, errors.groups())) if errors else 0
+    of_all = float(rate[1]) if rate else 0.0
+    good = of_all * (1 - refused / int(answered[1])) if answered and int(answered[1]) else 0.0
     return {
-        "rate": float(rate[1]) if rate else 0.0, "p50": milliseconds("50"), "p99": milliseconds("99"), "failed": failed,
+        "rate": of_all, "good": good, "p50": milliseconds("50"), "p99": milliseconds("99"), "refused": refused,
+        "failed": refused + (sum(map(int, errors.groups())) if errors else 0),
     }  # fmt: skip
 
 
@@ -158,7 +170,7 @@ def main() -> None:
 
 def table(model: str, found: dict[str, list[Any]], natives: list[float]) -> str:
     """Return the Markdown of one model: a server a line."""
-    titles = [
+    titles: list[tuple[str, Callable[[Any], float], int]] = [
         ("ready s", lambda r: r["ready s"], 1), ("MB", lambda r: r["MB"], 0),
         ("c1 p50 ms", lambda r: r["c1"]["p50"], 2),
         ("c1 p99", lambda r: r["c1"]["p99"], 2), ("same core p50", lambda r: r["same core"]["p50"], 3),

@@ -8,10 +8,12 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 HOME = ROOT / ".make" / "bench"
 PEERS = Path(__file__).parent / "peers"
 PORT = 8399
+MARK = "TAXIWAY_BENCH"
 UV = ROOT / ".make" / "uv" / "bin" / "uv"
 MODEL_PACKAGES = ("mlflow", "scikit-learn", "lightgbm", "pandas", "numpy", "scipy", "cloudpickle")
 
@@ -72,8 +75,8 @@ def set_up(server: Server) -> Path:
     done = home / "done"
     if not done.exists():
         pins = [f"{name}=={importlib.metadata.version(name)}" for name in MODEL_PACKAGES if server.serves != "nothing"]
-        subprocess.run([UV, "venv", "-q", "--clear", "--python", sys.executable, str(home)], check=True)
-        install = [UV, "pip", "install", "-q", "--compile-bytecode", "--python", str(home / "bin" / "python")]
+        subprocess.run([str(UV), "venv", "-q", "--clear", "--python", sys.executable, str(home)], check=True)
+        install = [str(UV), "pip", "install", "-q", "--compile-bytecode", "--python", str(home / "bin" / "python")]
         try:
             subprocess.run([*install, *server.packages, *pins], check=True, capture_output=True, text=True)
         except subprocess.CalledProcessError:
@@ -169,8 +172,18 @@ def running(server: Server, model: Path, *, core: int = 0) -> Iterator[tuple[flo
         (settings / "model-settings.json").write_text(json.dumps(one))
         places["settings"] = str(settings)
     command = ["taskset", "-c", str(core), *(part.format(**places) for part in server.command)]
-    environment = quiet() | {"MODEL": str(model), "PORT": str(PORT), "PATH": f"{places['bin']}:{os.environ['PATH']}"}
+    mark = uuid.uuid4().hex
+    environment = quiet() | {
+        "MODEL": str(model),
+        "PORT": str(PORT),
+        "PATH": f"{places['bin']}:{os.environ['PATH']}",
+        MARK: mark,
+    }
     log = (HOME / f"{server.name.partition(':')[0].replace(' ', '-')}.log").open("wb")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", PORT)) == 0:
+            # Ours would fail to listen, and the other one be measured in its stead.
+            raise RuntimeError(f"something listens on port {PORT} already")
     began = time.monotonic()
     process = subprocess.Popen(
         command, cwd=PEERS, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -193,11 +206,24 @@ def running(server: Server, model: Path, *, core: int = 0) -> Iterator[tuple[flo
             process.wait(10)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        if server.name == "ray serve":
-            subprocess.run(["pkill", "-9", "-f", "ray::|raylet|gcs_server"], check=False)  # noqa: S607
+        # Some (Ray) start processes in sessions of their own; these carry the mark of this start, and no others do.
+        for pid in marked(mark):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
         log.close()
         time.sleep(0.5)
+
+
+def marked(mark: str) -> list[int]:
+    """Return the processes that have a mark in the environment they were started with."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if wanted in environ.read_bytes().split(b"\0"):
+                found.append(int(environ.parent.name))
+    return found
 
 
 def memory_of(group: int) -> float:

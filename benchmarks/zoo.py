@@ -20,7 +20,8 @@ MODELS = (
     "lightgbm-class", "lightgbm-regressor", "xgboost-booster", "xgboost-class", "xgboost-regressor", "catboost-numbers",
     "catboost-texts", "logistic", "logistic-several", "isotonic", "sigmoid", "target-encoded", "ordinal-hist",
     "hist-regressor", "bins", "logged", "own-function", "forest", "forest-regressor", "extra-trees", "tree",
-    "gradient-boosting", "isolation", "linear", "polynomial", "quantiles", "voting", "selected", "rare", "union", "bayes",
+    "gradient-boosting", "isolation", "linear", "polynomial", "quantiles", "voting", "selected", "rare", "union",
+    "bayes",
     "network",
 )  # fmt: skip
 
@@ -83,8 +84,7 @@ def main() -> None:
             "|---|---|---|---|---|---|---|",
             *rows,
             "",
-            "Medians: "
-            + ", ".join(f"{statistics.median(column):,.1f}" for column in zip(*map(ratios, lines), strict=True)),
+            f"Medians: {middles}",
         ]
     )
     print(text)

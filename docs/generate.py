@@ -43,6 +43,7 @@ def pages() -> dict[str, str]:
         "http-api.md": api_page(document),
         "openapi.json": json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n",
         "metrics.md": metrics_page(),
+        "performance.md": performance_page(),
     }
 
 
@@ -364,6 +365,38 @@ def control_metrics() -> Iterator[tuple[Any, str]]:
 def sample_name(name: str, kind: str) -> str:
     """Return a metric's name as Prometheus reads it."""
     return name + ("_total" if kind == "counter" else "")
+
+
+# ------------------------------------------------------------------ performance
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+
+
+def performance_page() -> str:
+    """Show what the benchmarks last wrote."""
+
+    def result(name: str) -> str:
+        return (RESULTS / f"{name}.md").read_text("utf-8").strip().replace("### ", "#### ")
+
+    return (
+        f"# Performance\n\n{MADE}\n"
+        "What was measured, with the programs in `benchmarks/`, which make these figures again. Machines differ and are\n"
+        "noisy; ratios between servers in one run say more than the figures. Two cores (x86-64, CPython 3.11): the\n"
+        "server is pinned to one, the load generator (`wrk`, kept connections, closed loop) to the other; for *same core*\n"
+        "both share one. The gateway is not in the path. Every server answers the same requests for the same MLflow\n"
+        "model, and its answers were compared with `mlflow.pyfunc` before anything was timed.\n\n"
+        "## Beside other model servers: `make bench-scoring`\n\n"
+        "Model a is a pipeline of scikit-learn (OneHotEncoder on two text columns, 28 numbers) with 200 trees of\n"
+        "LightGBM, model b a LightGBM booster of 200 trees on 30 doubles. Taxiway stands here three times: by its plan,\n"
+        "and by the paths that other models take ([serving paths](../explanation/serving-paths.md)). The floor is a\n"
+        "constant answer, without a model.\n\n"
+        + result("scoring")
+        + "\n\n## Many pipelines: `make bench-zoo`\n\n"
+        + result("zoo")
+        + "\n\n## Overload, slow and idle clients: `make bench-overload`\n\n"
+        + result("overload")
+        + "\n"
+    )
 
 
 def main() -> None:

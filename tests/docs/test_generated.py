@@ -14,7 +14,7 @@ from taxiway.api.problems import PROBLEMS
 from taxiway.settings import known_keys
 from tests.docs.pages import CHECKOUT, DOCS, all_pages
 
-PAGES = ("settings.md", "errors.md", "cli.md", "http-api.md", "openapi.json", "metrics.md")
+PAGES = ("settings.md", "errors.md", "cli.md", "http-api.md", "openapi.json", "metrics.md", "performance.md")
 WIDTH_OF_SETTINGS = 40
 
 
