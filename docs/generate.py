@@ -380,16 +380,16 @@ def performance_page() -> str:
 
     return (
         f"# Performance\n\n{MADE}\n"
-        "What was measured, with the programs in `benchmarks/`, which make these figures again. Machines differ and\n"
-        "are noisy; ratios between servers in one run say more than the figures. Two cores (x86-64, CPython 3.11): the\n"
-        "server is pinned to one, the load generator (`wrk`, kept connections, closed loop) to the other; for *same\n"
-        "core* both share one. The gateway is not in the path. Every server answers the same requests for the same MLflow\n"
-        "model, and its answers were compared with `mlflow.pyfunc` before anything was timed.\n\n"
+        "What was measured, with the programs in `benchmarks/`, which make these figures again. Machines differ\n"
+        "and are noisy; ratios between servers in one run say more than the figures. Two cores (x86-64, CPython 3.11):\n"
+        "the server is pinned to one, the load generator (`wrk`, kept connections, closed loop) to the other; for\n"
+        "*same core* both share one. The gateway is not in the path. Every server answers the same requests for the\n"
+        "same MLflow model, and its answers were compared with `mlflow.pyfunc` before anything was timed.\n\n"
         "## Beside other model servers: `make bench-scoring`\n\n"
         "Model a is a pipeline of scikit-learn (OneHotEncoder on two text columns, 28 numbers) with 200 trees of\n"
         "LightGBM, model b a LightGBM booster of 200 trees on 30 doubles. Taxiway stands here three times: by its\n"
-        "plan, and by the paths that other models take ([serving paths](../explanation/serving-paths.md)). The floor is a\n"
-        "constant answer, without a model.\n\n"
+        "plan, and by the paths that other models take ([serving paths](../explanation/serving-paths.md)). The floor\n"
+        "is a constant answer, without a model.\n\n"
         + result("scoring")
         + "\n\n## Many pipelines: `make bench-zoo`\n\n"
         + result("zoo")

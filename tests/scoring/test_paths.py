@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from typing import Any
 
 import numpy as np
+import pytest
 
-from taxiway_scoring.app import INLINE_ROWS, ScoringApp, keeps_always
+from taxiway_scoring.app import INLINE_ROWS, HttpRequest, ScoringApp, keeps_always
 from taxiway_scoring.contract import Column, Type
 from taxiway_scoring.decoding import Decoder, Rows
 from taxiway_scoring.payload import Request
@@ -129,6 +131,20 @@ async def test_a_draining_pod_says_so_with_the_answer() -> None:
     wire.connections.is_draining = True
     ((status, headers, _),) = await wire.settle()
     assert (status, headers["connection"]) == (200, "close")
+
+
+@pytest.mark.parametrize(("seconds", "is_inline"), [(0.0, True), (0.003, False)])
+async def test_a_plan_that_is_slow_keeps_to_the_worker_thread(seconds: float, is_inline: bool) -> None:
+    class Slow(Doubles):
+        def predict(self, rows: Rows) -> Any:
+            time.sleep(seconds)
+            return super().predict(rows)
+
+    app = an_app_with(Slow())
+    app.warm(b'{"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}')
+    request = HttpRequest("POST", "/invocations", {}, b'{"dataframe_split": {"columns": ["x"], "data": [[2.0]]}}')
+    assert app.take(request, lambda _: None) is is_inline
+    assert (await app.answer(request)).status == 200
 
 
 async def test_large_requests_go_to_the_worker_thread() -> None:

@@ -159,6 +159,7 @@ def score_example(app: ScoringApp, predictor: Predictor, example: bytes | None) 
     began = time.monotonic()
     try:
         app.score(predictor, example, "application/json")
+        app.warm(example)
     except Refused as refusal:
         raise Failed(
             "ExampleFailed",

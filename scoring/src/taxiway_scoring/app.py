@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import logging
@@ -12,10 +13,10 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from taxiway_scoring import __version__, v2
@@ -32,6 +33,7 @@ from taxiway_scoring.spool import Spool
 from taxiway_scoring.telemetry import Telemetry
 
 log = logging.getLogger("taxiway")
+T = TypeVar("T")
 
 ERROR_CODES = {
     400: "BAD_REQUEST",
@@ -49,6 +51,8 @@ ERROR_CODES = {
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,80}\Z")
 STUCK_GRACE_SECONDS = 1.0
 """How much longer than its time limit a prediction may take before it counts as one that never ends."""
+INLINE_SECONDS = 0.002
+"""What one row may take at most to be predicted in the event loop."""
 INLINE_BYTES = 64 * 1024
 INLINE_ROWS = 64
 """Larger requests are predicted in the worker thread, so that they do not hold up small ones."""
@@ -195,6 +199,22 @@ class ScoringApp:
         self._predictor = predictor
         self._rows = rows
 
+    def warm(self, example: bytes) -> None:
+        """Predict a row of an example as small requests do; a plan that is not quick keeps to the worker thread."""
+        path = self._rows
+        rows = None if path is None else path.decoder.decode(example)
+        if path is None or path.inline is None or not rows:
+            return
+        spent = []
+        for _ in range(3):
+            began = time.perf_counter()
+            with contextlib.suppress(Refused):
+                _call(path.inline.predict, rows[:1])
+            spent.append(time.perf_counter() - began)
+        if min(spent) > INLINE_SECONDS:
+            log.info("a prediction takes %.1f ms: small requests go to the worker thread too", min(spent) * 1000)
+            self._rows = replace(path, inline=None)
+
     def give_up(self) -> None:
         """Answer all that waits with 503: the process is about to end."""
         self.is_ready, self._is_given_up = False, True
@@ -303,7 +323,9 @@ class ScoringApp:
         try:
             response = await self._predict(request, predict)
             status, rows = response.status, response.rows
-            is_sampled = predict is None and self._rows is not None
+            # What is compressed would have to be unpacked again by who compares it; plain requests are enough.
+            is_plain = request.headers.get("content-encoding", "identity").lower() == "identity"
+            is_sampled = predict is None and is_plain and self._rows is not None
             if self._spool is not None and is_sampled and self._spool.is_due():
                 self._spool.keep(request.body, request.headers.get("content-type", JSON_TYPE), response.body)
         except Refused as refusal:
@@ -415,12 +437,14 @@ class ScoringApp:
                 self._finish_alone(job)
             else:
                 left.append((job, rows))
-        answers = self._joined(self._rows.plan, [rows for _, rows in left]) if left and self._rows is not None else None
-        for at, (job, _) in enumerate(left):
-            if answers is None:
-                self._finish_alone(job)
-            else:
-                _settle(job, lambda at=at: self._write(answers[at]))  # type: ignore[misc]
+        for some in bounded(left, [len(rows) for _, rows in left]):
+            together = len(some) > 1 and self._rows is not None
+            answers = self._joined(self._rows.plan, [rows for _, rows in some]) if together else None  # type: ignore[union-attr]
+            for at, (job, _) in enumerate(some):
+                if answers is None:
+                    self._finish_alone(job)
+                else:
+                    _settle(job, lambda at=at, answers=answers: self._write(answers[at]))  # type: ignore[misc]
 
     def _finish_alone(self, job: Job) -> None:
         _settle(job, job.work or (lambda: self.score(job.predictor, job.body, job.header)))
@@ -482,22 +506,30 @@ class ScoringApp:
         path = self._rows
         if path is None or path.inline is None:  # pragma: no cover - it was there when they were taken
             return
-        telemetry, plan = self.telemetry, path.inline
-        many = len(taken) > 1 and path.may_join
-        answers = self._joined(plan, [one.rows for one in taken]) if many else None
-        for at, one in enumerate(taken):
-            try:
-                predictions = _call(plan.predict, one.rows) if answers is None else answers[at]
-                body, rows = self._write(predictions)
-                head = (self._head % (len(body), one.request_id)).encode("latin-1")
-                response = HttpResponse(200, body, rows=rows, head=head)
-            except Refused as refusal:
-                rows = 0
-                response = self._problem(
-                    refusal.status, refusal.reason, refusal.message, one.request_id, **refusal.places
-                )
-            telemetry.count(response.status, time.monotonic() - one.came, rows)
+        for some in bounded(taken, [len(one.rows) for one in taken]):
+            many = len(some) > 1 and path.may_join
+            answers = self._joined(path.inline, [one.rows for one in some]) if many else None
+            for at, one in enumerate(some):
+                self._answer_one(path.inline, one, None if answers is None else answers[at])
+
+    def _answer_one(self, plan: Plan, one: Taken, predictions: Any) -> None:
+        """Answer by predictions or, where there are none, by the plan; never raises, for others wait behind it."""
+        rows = 0
+        try:
+            body, rows = self._write(_call(plan.predict, one.rows) if predictions is None else predictions)
+            head = (self._head % (len(body), one.request_id)).encode("latin-1")
+            response = HttpResponse(200, body, rows=rows, head=head)
+        except Refused as refusal:
+            response = self._problem(refusal.status, refusal.reason, refusal.message, one.request_id, **refusal.places)
+        except Exception:
+            log.exception("request %s failed", one.request_id)
+            message = "The scoring server failed on this request."
+            response = self._problem(500, "Internal", message, one.request_id)
+        self.telemetry.count(response.status, time.monotonic() - one.came, rows)
+        try:
             one.done(self._signed(response, one.request_id))
+        except Exception:
+            log.exception("request %s could not be answered", one.request_id)
 
     async def _wait_for(self, job: Job) -> HttpResponse:
         seconds = self._limits.timeout_seconds
@@ -637,6 +669,18 @@ class ScoringApp:
         if status == 405:
             headers["Allow"] = str(places.get("allow", "GET"))
         return HttpResponse(status, json.dumps(document).encode(), "application/problem+json", headers)
+
+
+def bounded(requests: Sequence[T], rows: Sequence[int]) -> Iterator[Sequence[T]]:
+    """Cut requests into runs of at most ``JOINED_ROWS`` rows, in order; a larger one is a run of its own."""
+    begin, size = 0, 0
+    for at, count in enumerate(rows):
+        if at > begin and size + count > JOINED_ROWS:
+            yield requests[begin:at]
+            begin, size = at, 0
+        size += count
+    if begin < len(requests):
+        yield requests[begin:]
 
 
 def _timed_out(seconds: float) -> Refused:
