@@ -381,8 +381,8 @@ def performance_page() -> str:
     return (
         f"# Performance\n\n{MADE}\n"
         "What was measured, with the programs in `benchmarks/`, which make these figures again. Machines differ\n"
-        "and are noisy; ratios between servers in one run say more than the figures. Two cores (x86-64, CPython 3.11):\n"
-        "the server is pinned to one, the load generator (`wrk`, kept connections, closed loop) to the other; for\n"
+        "and are noisy; ratios between servers in one run say more than the figures. Two cores (x86-64,\n"
+        "CPython 3.11): the server is pinned to one, the load generator (`wrk`, kept connections, closed loop) to the other; for\n"
         "*same core* both share one. The gateway is not in the path. Every server answers the same requests for the\n"
         "same MLflow model, and its answers were compared with `mlflow.pyfunc` before anything was timed.\n\n"
         "## Beside other model servers: `make bench-scoring`\n\n"
