@@ -380,11 +380,12 @@ def performance_page() -> str:
 
     return (
         f"# Performance\n\n{MADE}\n"
-        "What was measured, with the programs in `benchmarks/`, which make these figures again. Machines differ\n"
-        "and are noisy; ratios between servers in one run say more than the figures. Two cores (x86-64,\n"
-        "CPython 3.11): the server is pinned to one, the load generator (`wrk`, kept connections, closed loop) to the other; for\n"
-        "*same core* both share one. The gateway is not in the path. Every server answers the same requests for the\n"
-        "same MLflow model, and its answers were compared with `mlflow.pyfunc` before anything was timed.\n\n"
+        "What was measured, with the programs in `benchmarks/`, which make these figures again. Machines\n"
+        "differ and are noisy; ratios between servers in one run say more than the figures. Two cores\n"
+        "(x86-64, CPython 3.11): the server is pinned to one, the load generator (`wrk`, kept connections,\n"
+        "closed loop) to the other; for *same core* both share one. The gateway is not in the path. Every\n"
+        "server answers the same requests for the same MLflow model, and its answers were compared with\n"
+        "`mlflow.pyfunc` before anything was timed.\n\n"
         "## Beside other model servers: `make bench-scoring`\n\n"
         "Model a is a pipeline of scikit-learn (OneHotEncoder on two text columns, 28 numbers) with 200 trees of\n"
         "LightGBM, model b a LightGBM booster of 200 trees on 30 doubles. Taxiway stands here three times: by its\n"
