@@ -15,7 +15,7 @@ from taxiway_scoring.app import INLINE_ROWS, HttpRequest, ScoringApp, keeps_alwa
 from taxiway_scoring.contract import Column, Type
 from taxiway_scoring.decoding import Decoder, Rows
 from taxiway_scoring.payload import Request
-from taxiway_scoring.serving import RowPath
+from taxiway_scoring.serving import AsTable, RowPath
 from tests.scoring.apps import FakePredictor, Wire, X, an_app, predict
 
 
@@ -203,3 +203,25 @@ def test_which_arrays_always_keep_the_promise_of_an_output_schema() -> None:
     assert promises("string", "<U5")
     assert promises("boolean", "|b1")
     assert keeps_always((), "<f8", 1)
+
+
+async def test_a_generic_model_joins_requests_where_its_owner_says_so() -> None:
+    sizes: list[int] = []
+
+    def generic(request: Request) -> Any:
+        sizes.append(len(request.value["data"]))
+        return [row[0] * 2 for row in request.value["data"]]
+
+    for may_join in (True, False):
+        sizes.clear()
+        app = an_app(generic)
+        decoder = Decoder.of(X)
+        assert decoder is not None
+        predictor = FakePredictor(generic)
+        app.install(predictor, RowPath(decoder, AsTable(predictor, X), None, may_join))
+        bodies = [{"dataframe_split": {"columns": ["x"], "data": [[float(n)]]}} for n in range(5)]
+        asking = [asyncio.create_task(predict(app, body)) for body in bodies]
+        answers = await asyncio.gather(*asking)
+        assert [answer["predictions"] for _, answer in answers] == [[2.0 * n] for n in range(5)]
+        assert sum(sizes) == 5
+        assert may_join or sizes == [1] * 5

@@ -27,7 +27,7 @@ from taxiway_scoring.predictor import LoadFailed, Predictor, find_example
 from taxiway_scoring.proof import Proof, read_proof
 from taxiway_scoring.refusals import Refused
 from taxiway_scoring.server import Connections, ServerLimits, listen
-from taxiway_scoring.serving import Loaded, Served, choose
+from taxiway_scoring.serving import Loaded, Served, choose, serve_by_pyfunc
 from taxiway_scoring.spool import Spool
 
 try:
@@ -127,8 +127,11 @@ def load(
     """Load the model and its input example; turns what went wrong into a reported failure."""
     independent = config.get("rows_are_independent")
     try:
-        loaded = Loaded.of(files, metadata, contract)
-        served = choose(loaded, wait_for_proof(config), rows_are_independent=independent)
+        if config.get("serving") == "pyfunc":
+            served = serve_by_pyfunc(files, contract, rows_are_independent=independent)
+        else:
+            loaded = Loaded.of(files, metadata, contract)
+            served = choose(loaded, wait_for_proof(config), rows_are_independent=independent)
         return served, find_example(files, metadata)
     except LoadFailed as error:
         raise Failed(error.reason, error.message, error.hint, retryable=error.retryable) from error

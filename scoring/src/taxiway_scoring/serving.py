@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from taxiway_scoring.contract import Contract
-from taxiway_scoring.decoding import Decoder, rows_of
+from taxiway_scoring.decoding import Decoder, Rows, rows_of
 from taxiway_scoring.payload import Request
 from taxiway_scoring.plans import NotCompilable, Plan, compile_plan
 from taxiway_scoring.plans.loading import Native, load_native
@@ -123,13 +123,19 @@ def choose(loaded: Loaded, proof: Proof | None, *, rows_are_independent: bool | 
         return _generic(loaded, f"the proven path cannot be made: {error}", may_join=bool(rows_are_independent))
 
 
+def serve_by_pyfunc(files: Path, contract: Contract, *, rows_are_independent: bool | None) -> Served:
+    """Return the generic path because the owner wants it. Raises LoadFailed."""
+    loaded = Loaded(files, contract, None, None, load_predictor(files, contract))
+    return _generic(loaded, "the model's owner wants it", may_join=bool(rows_are_independent))
+
+
 def _generic(loaded: Loaded, reason: str, *, may_join: bool) -> Served:
     contract = loaded.contract
     predictor = loaded.generic or load_predictor(loaded.files, contract)
     decoder = Decoder.of(contract)
     rows = None
     if decoder is not None and not contract.params and not predictor.is_typed:
-        rows = RowPath(decoder, _AsTable(predictor, contract), None, may_join)
+        rows = RowPath(decoder, AsTable(predictor, contract), None, may_join)
     return Served(predictor, rows, "pyfunc", "mlflow.pyfunc", reason)
 
 
@@ -165,7 +171,7 @@ def _late(files: Path, contract: Contract) -> PyfuncPredictor:
         raise RuntimeError(error.message) from error
 
 
-class _AsTable:
+class AsTable:
     """The generic path for rows: what the quick reader checked need not be read again, only be converted by MLflow."""
 
     name = "mlflow.pyfunc"
@@ -174,6 +180,7 @@ class _AsTable:
         self._predictor = predictor
         self._names = list(contract.names)
 
-    def predict(self, rows: Any) -> Any:
+    def predict(self, rows: Rows) -> Any:
+        """See ``Plan``."""
         value = {"columns": self._names, "data": [list(row) for row in rows]}
         return self._predictor.predict(Request("dataframe_split", value, rows=len(rows)))

@@ -15,7 +15,14 @@ from taxiway.domain.models import LoggedModel, ModelFacts
 from taxiway.domain.people import Permission, Principal
 from taxiway.domain.pods import PodObservation
 from taxiway.domain.resources import Resources, format_cpus, format_memory
-from taxiway.domain.revisions import OnOutputMismatch, Revision, RevisionState, ScoringOptions
+from taxiway.domain.revisions import (
+    OnOutputMismatch,
+    Revision,
+    RevisionState,
+    RowsAreIndependent,
+    ScoringOptions,
+    Serving,
+)
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Run
 from taxiway.services.deployments import DeploymentDetail
@@ -58,6 +65,8 @@ def options_out(options: ScoringOptions) -> OptionsOut:
         body_bytes=options.body_bytes,
         start_deadline_seconds=options.start_deadline_seconds,
         on_output_mismatch=str(options.on_output_mismatch),
+        serving=str(options.serving),
+        rows_are_independent=str(options.rows_are_independent),
     )
 
 
@@ -329,5 +338,11 @@ def options_in(base: ScoringOptions, wanted: ConversionIn | ConfigurationIn) -> 
         start_deadline_seconds=wanted.start_deadline_seconds or base.start_deadline_seconds,
         on_output_mismatch=(
             OnOutputMismatch(wanted.on_output_mismatch) if wanted.on_output_mismatch else base.on_output_mismatch
+        ),
+        serving=Serving(wanted.serving) if wanted.serving else base.serving,
+        rows_are_independent=(
+            RowsAreIndependent(wanted.rows_are_independent)
+            if wanted.rows_are_independent
+            else base.rows_are_independent
         ),
     )

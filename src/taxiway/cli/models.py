@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -34,6 +34,14 @@ Memory = Annotated[str | None, typer.Option("--memory", help="Memory of a pod, f
 Cpus = Annotated[str | None, typer.Option("--cpus", help="CPUs of a pod, for example 0.5 or 2.")]
 Tag = Annotated[list[str] | None, typer.Option("--tag", help="key=value; may be repeated.")]
 PredictTimeout = Annotated[float | None, typer.Option("--predict-timeout", help="Seconds a prediction may take.")]
+ServingPath = Annotated[
+    Literal["auto", "pyfunc"] | None,
+    typer.Option("--serving", help="auto: the fastest path that is proven equal to mlflow.pyfunc."),
+]
+Independent = Annotated[
+    Literal["as-proven", "yes", "no"] | None,
+    typer.Option("--rows-independent", help="Whether rows of several requests may be predicted together."),
+]
 StartDeadline = Annotated[
     float | None, typer.Option("--start-deadline", help="Seconds a pod may take to become ready.")
 ]
@@ -76,6 +84,8 @@ def convert(
     tag: Tag = None,
     predict_timeout: PredictTimeout = None,
     start_deadline: StartDeadline = None,
+    serving: ServingPath = None,
+    rows_independent: Independent = None,
     open_endpoint: Annotated[bool, typer.Option("--open", help="Let the endpoint be called without a token.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check.")] = False,
     wait: Wait = True,
@@ -95,6 +105,8 @@ def convert(
             tags=split_tags(tag),
             timeout_seconds=predict_timeout,
             start_deadline_seconds=start_deadline,
+            serving=serving,
+            rows_are_independent=rows_independent,
             needs_token=not open_endpoint,
         )
         if dry_run:
@@ -249,6 +261,8 @@ def configure(
     cpus: Cpus = None,
     predict_timeout: PredictTimeout = None,
     start_deadline: StartDeadline = None,
+    serving: ServingPath = None,
+    rows_independent: Independent = None,
     needs_token: Annotated[bool | None, typer.Option("--token/--open", help="Whether callers need a token.")] = None,
     tag: Tag = None,
     wait: Wait = True,
@@ -265,6 +279,8 @@ def configure(
         cpus=cpus,
         timeout_seconds=predict_timeout,
         start_deadline_seconds=start_deadline,
+        serving=serving,
+        rows_are_independent=rows_independent,
         needs_token=needs_token,
         tags=split_tags(tag) if tag else None,
     )

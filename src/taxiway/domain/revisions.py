@@ -46,6 +46,23 @@ class OnOutputMismatch(StrEnum):
     REFUSE = "refuse"
 
 
+class Serving(StrEnum):
+    """Which serving path a pod may take."""
+
+    AUTO = "auto"
+    """The fastest that is proven equal to ``mlflow.pyfunc``."""
+    PYFUNC = "pyfunc"
+
+
+class RowsAreIndependent(StrEnum):
+    """Whether rows of several requests may be predicted together."""
+
+    AS_PROVEN = "as-proven"
+    YES = "yes"
+    """The owner's word, also where the last bits of a result then depend on what else was asked."""
+    NO = "no"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringOptions:
     """How the scoring server treats requests. Bytes and seconds."""
@@ -54,6 +71,8 @@ class ScoringOptions:
     body_bytes: int = 16 * 1024 * 1024
     start_deadline_seconds: float = 600.0
     on_output_mismatch: OnOutputMismatch = OnOutputMismatch.PASS
+    serving: Serving = Serving.AUTO
+    rows_are_independent: RowsAreIndependent = RowsAreIndependent.AS_PROVEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

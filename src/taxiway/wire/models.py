@@ -25,6 +25,12 @@ class ConversionIn(In):
     timeout_seconds: float | None = Field(None, ge=1, le=300)
     start_deadline_seconds: float | None = Field(None, ge=5, le=3600)
     on_output_mismatch: Literal["pass", "refuse"] | None = None
+    serving: Literal["auto", "pyfunc"] | None = Field(
+        None, description="auto: the fastest path that is proven equal to mlflow.pyfunc."
+    )
+    rows_are_independent: Literal["as-proven", "yes", "no"] | None = Field(
+        None, description="Whether rows of several requests may be predicted together."
+    )
     needs_token: bool = True
     tags: Tags = Field(default_factory=dict)
 
@@ -37,6 +43,12 @@ class ConfigurationIn(In):
     timeout_seconds: float | None = Field(None, ge=1, le=300)
     start_deadline_seconds: float | None = Field(None, ge=5, le=3600)
     on_output_mismatch: Literal["pass", "refuse"] | None = None
+    serving: Literal["auto", "pyfunc"] | None = Field(
+        None, description="auto: the fastest path that is proven equal to mlflow.pyfunc."
+    )
+    rows_are_independent: Literal["as-proven", "yes", "no"] | None = Field(
+        None, description="Whether rows of several requests may be predicted together."
+    )
     needs_token: bool | None = None
     tags: Tags | None = None
 
@@ -86,6 +98,8 @@ class OptionsOut(Out):
     body_bytes: int
     start_deadline_seconds: float
     on_output_mismatch: str
+    serving: str
+    rows_are_independent: str
 
 
 class PhaseOut(Out):

@@ -14,7 +14,7 @@ from pathlib import Path
 from taxiway.domain.conditions import Failure
 from taxiway.domain.ids import PodId, RevisionId
 from taxiway.domain.pods import Isolation, PodObservation, PodPhase, ReportedPhase
-from taxiway.domain.revisions import RevisionSpec
+from taxiway.domain.revisions import RevisionSpec, RowsAreIndependent
 from taxiway.stub.children import (
     Backoff,
     ChildPhase,
@@ -43,6 +43,7 @@ PROOF_MEMORY = 1 << 30
 """What MLflow and a small model need at least."""
 POD_NICE = 5
 LOG_FILES = 5
+_INDEPENDENT = {RowsAreIndependent.AS_PROVEN: None, RowsAreIndependent.YES: True, RowsAreIndependent.NO: False}
 _KEPT_BY_CGROUPS = ("cgroup1", "cgroup2")
 
 _PHASES = {
@@ -108,6 +109,8 @@ def pod_config(pod: PodId, spec: RevisionSpec, places: PodPlaces) -> dict[str, o
         "threads": threads(spec.resources.cpus),
         "on_output_mismatch": str(spec.options.on_output_mismatch),
         "proof_file": str(places.proof),
+        "serving": str(spec.options.serving),
+        "rows_are_independent": _INDEPENDENT[spec.options.rows_are_independent],
     }
 
 
