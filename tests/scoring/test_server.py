@@ -314,3 +314,16 @@ async def test_no_bytes_break_the_server() -> None:
         for status, _, _ in await wire.settle():
             assert status < 500
         wire.connection.connection_lost(None)
+
+
+async def test_bodies_on_their_way_are_bounded_for_all_connections_together() -> None:
+    wire = Wire(limits=ServerLimits(receiving_bytes=len(BODY) + 10))
+    wire.feed(a_post(BODY))
+    assert (await wire.settle())[0][0] == 200
+    assert wire.connections.receiving == 0
+    wire.connections.receiving += 11  # of others
+    wire.feed(a_post(BODY))
+    answers = await wire.settle()
+    assert (answers[1][0], json.loads(answers[1][2])["reason"]) == (503, "TooManyRequests")
+    wire.connection.connection_lost(None)
+    assert wire.connections.receiving == 11

@@ -34,6 +34,8 @@ class ServerLimits:
     """Bytes and seconds."""
 
     body_bytes: int = 16 * 1024 * 1024
+    receiving_bytes: int = 128 * 1024 * 1024
+    """Of all bodies that are on their way, so that many slow ones cannot take the pod's memory."""
     header_seconds: float = 10.0
     body_seconds: float = 60.0
     idle_seconds: float = 300.0
@@ -44,6 +46,8 @@ class Connections:
 
     def __init__(self) -> None:
         self.open: set[Connection] = set()
+        self.receiving = 0
+        """Bytes of bodies that have not come whole."""
         self.is_draining = False
 
     @property
@@ -73,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
+        self._size = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._deadline: float | None = None
@@ -113,6 +118,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _exception: Exception | None) -> None:
         """Forget the connection and what is not begun; what is being predicted for it runs to its end."""
         self._connections.open.discard(self)
+        self._connections.receiving -= self._size
+        self._size = 0
         self._stop_waiting()
         if self._timer is not None:
             self._timer.cancel()
@@ -211,9 +218,12 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
         self._size += len(data)
+        self._connections.receiving += len(data)
         if self._size > self._limits.body_bytes:
             self._refuse_body()
             raise _Stop
+        if self._connections.receiving > self._limits.receiving_bytes:
+            self._stop(503, "TooManyRequests", "The pod receives as many large bodies as it can hold.")
         self._body.append(data)
 
     def on_message_complete(self) -> None:
@@ -259,6 +269,7 @@ class Connection(asyncio.Protocol):
             self._wait_for_next(is_kept=not is_last)
 
     def _begin(self) -> None:
+        self._connections.receiving -= self._size
         self._url = b""
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []

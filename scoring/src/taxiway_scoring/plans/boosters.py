@@ -189,7 +189,7 @@ def _xgboost(
         raise NotCompilable("a version of XGBoost that is not known") from error
     if "c" in types or "categorical" in types:
         raise NotCompilable("XGBoost on categories")
-    if kind not in ("gbtree", "dart"):
+    if kind != "gbtree":  # dart drops trees in another order, gblinear adds in one of its own
         raise NotCompilable(f"XGBoost with the booster {kind}")
     config = json.dumps(
         {
