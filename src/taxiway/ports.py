@@ -18,6 +18,7 @@ from taxiway.domain.ids import (
     ExperimentId,
     ModelName,
     ModelVersionId,
+    PodId,
     ProjectName,
     RevisionId,
     RunId,
@@ -26,7 +27,7 @@ from taxiway.domain.ids import (
 from taxiway.domain.logs import LogName, LogPage
 from taxiway.domain.models import LoggedModel, LoggedModelRef, ModelFacts
 from taxiway.domain.pods import PodObservation
-from taxiway.domain.proofs import ProofProgress
+from taxiway.domain.proofs import LiveCheck, ProofProgress
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.domain.routing import RoutingTable, RoutingVersion
 from taxiway.domain.snapshots import CopyProgress
@@ -227,6 +228,12 @@ class Prover(Protocol):
 
     async def cancel(self, spec: RevisionSpec) -> None:
         """Stop the proof. None under way: no error."""
+
+    async def check(self, spec: RevisionSpec, pods: Sequence[PodId]) -> LiveCheck | None:
+        """Compare requests that these pods kept with pyfunc: begin that, or tell what came of it. None: nothing yet.
+
+        Where any differs, the proof does not hold any more, for nobody and for good.
+        """
 
 
 class LogStore(Protocol):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from taxiway.domain.conditions import Failure
 from taxiway.domain.errors import OutOfDisk
-from taxiway.domain.ids import SnapshotId
-from taxiway.domain.proofs import ProofProgress, ProofState, ServingPath, ServingProof
+from taxiway.domain.ids import PodId, SnapshotId
+from taxiway.domain.proofs import LiveCheck, ProofProgress, ProofState, ServingPath, ServingProof
 from taxiway.domain.revisions import RevisionSpec
 from tests.fakes.clock import FakeClock
 
@@ -41,6 +42,8 @@ class FakeProver:
     running: dict[SnapshotId, float] = field(default_factory=dict)
     """When the proofs under way began."""
     failed: set[SnapshotId] = field(default_factory=set)
+    found: dict[SnapshotId, LiveCheck] = field(default_factory=dict)
+    """What the next check of live requests finds."""
 
     async def begin(self, spec: RevisionSpec) -> None:
         if self.fate is ProofFate.BEGIN_FAILS:
@@ -66,6 +69,13 @@ class FakeProver:
     async def cancel(self, spec: RevisionSpec) -> None:
         if self.running.pop(spec.snapshot, None) is not None:
             self.cancelled.append(spec.snapshot)
+
+    async def check(self, spec: RevisionSpec, pods: Sequence[PodId]) -> LiveCheck | None:
+        found = self.found.pop(spec.snapshot, None) if pods else None
+        if found is not None and found.differences:
+            self.proven.discard(spec.snapshot)
+            self.failed.add(spec.snapshot)
+        return found
 
     def control_plane_died(self) -> None:
         """Forget what a process remembers; results stay, proofs go on."""

@@ -62,7 +62,7 @@ def test_the_scoring_server_is_told_all_it_must_know() -> None:
     assert pod_config(PodId("x"), SPEC, PLACES) == {
         "pod": "x", "revision": "r1", "project": "p", "model": "fraud", "version": 3, "snapshot": "/d/snapshots/s",
         "manifest_digest": "ab" * 32, "socket": "/run/p/x/s", "threads": 2, "on_output_mismatch": "refuse",
-            "proof_file": "/d/proofs/x/proof.json", "serving": "pyfunc", "rows_are_independent": True,
+            "proof_file": "/d/proofs/x/proof.json", "serving": "pyfunc", "spool": None, "rows_are_independent": True,
         "limits": {"body_bytes": 1000, "timeout_seconds": 5, "concurrency": 1, "queue": 128, "drain_seconds": 30.0,
                    "header_seconds": 10, "idle_seconds": 300},
     }  # fmt: skip

@@ -120,6 +120,7 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         locate_snapshot=snapshots.locate,
         locate_environment=builder.locate,
         confine=processes.confine,
+        locate_home=lambda pod: places.pods / pod / "home",
     )
     envoy = EnvoyGateway(places.gateway, admin_socket=places.envoy_admin_socket, child=places.envoy_child)
     connection = MLflowConnection.over(places.mlflow_socket)

@@ -11,6 +11,7 @@ from datetime import timedelta
 import structlog
 
 from taxiway.app.adapters import Adapters
+from taxiway.control.checking import LiveChecks
 from taxiway.control.controller import Controller, Reconcile
 from taxiway.control.deployments import DeploymentController
 from taxiway.control.observed import Observed
@@ -84,6 +85,13 @@ class Loops:
             builder=self._adapters.environments,
             logs=self._adapters.logs,
         )
+        checks = LiveChecks(
+            database=self._database,
+            prover=self._adapters.prover,
+            runtime=self._adapters.runtime,
+            observed=self._observed,
+            now=self._now,
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._observed.run(self._on_pods, self._on_routes))
             for controller in controllers:
@@ -92,6 +100,7 @@ class Loops:
             tasks.create_task(every(timedelta(seconds=10), "conversions", self._conversions.finish_forgotten))
             tasks.create_task(every(timedelta(seconds=60), "sweep", sweeper.sweep))
             tasks.create_task(every(timedelta(seconds=60), "logs", self._sweep_logs))
+            tasks.create_task(every(timedelta(seconds=20), "live checks", checks.look))
             tasks.create_task(every(timedelta(seconds=5), "gauges", self._measure))
 
     def _make_controllers(self) -> tuple[Controller, ...]:

@@ -9,6 +9,9 @@ from typing import Any
 
 from taxiway.domain.conditions import Failure
 
+TURNED_OFF = "PlanTurnedOff"
+"""Why a path that was proven is not taken any more: a live answer differed."""
+
 
 class ProofState(StrEnum):
     """How a proof stands."""
@@ -69,6 +72,25 @@ def read_proof(document: object) -> ServingProof | None:
         rows_are_independent=independent,
         document=document,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveCheck:
+    """What came of comparing live requests with pyfunc: how many rows, how many differ, and where the first does."""
+
+    rows: int
+    differences: int
+    where: str = ""
+
+
+def read_check(document: object) -> LiveCheck | None:
+    """Return what a job reported of live requests; None for anything else."""
+    if not isinstance(document, dict):
+        return None
+    rows, differences = document.get("rows"), document.get("differences")
+    if not isinstance(rows, int) or not isinstance(differences, int):
+        return None
+    return LiveCheck(rows=rows, differences=differences, where=str(document.get("where", ""))[:300])
 
 
 def say(progress: ProofProgress) -> str:

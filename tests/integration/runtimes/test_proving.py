@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from taxiway.domain.proofs import ProofProgress, ProofState
+from taxiway.domain.ids import PodId
+from taxiway.domain.proofs import LiveCheck, ProofProgress, ProofState
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.runtimes.process.pods import Confinement
 from taxiway.runtimes.process.proving import ProcessProver
@@ -40,6 +41,16 @@ failed = {"reason": "MissingPackage", "message": "The model needs more.", "hint"
 os.write(int(os.environ["TAXIWAY_REPORT_FD"]), json.dumps({"failed": failed}).encode() + b"\\n")
 raise SystemExit(3)
 """
+CHECKS = """
+import json, os, sys
+config = json.load(open(sys.argv[sys.argv.index("--config") + 1]))
+assert config["job"] == "check", config
+spool = config["spool"]["directory"]
+kept = [open(os.path.join(spool, name)).read() for name in os.listdir(spool)]
+found = {"requests": len(kept), "rows": len(kept), "differences": kept.count("wrong"), "where": "row 0"}
+line = {"phase": "checked", "seconds": 0.1, "detail": found}
+os.write(int(os.environ["TAXIWAY_REPORT_FD"]), json.dumps(line).encode() + b"\\n")
+"""
 HANGS = "import time\ntime.sleep(60)"
 
 
@@ -61,6 +72,7 @@ class Workshop:
             locate_snapshot=lambda _: self.root / "snapshot",
             locate_environment=lambda _: self.root / "e",
             confine=lambda: Confinement(level=level, bwrap=levels.find_bwrap(), use_cgroups=False),
+            locate_home=lambda pod: self.root / "pods" / pod / "home",
         )
         self.provers.append(made)
         return made
@@ -155,3 +167,36 @@ async def test_a_cancelled_proof_leaves_nothing(workshop: Workshop) -> None:
     await prover.cancel(SPEC)
     assert await prover.observe(SPEC) is None
     assert not list((workshop.root / "proofs" / "jobs").iterdir())
+
+
+async def check(prover: ProcessProver, pods: list[PodId]) -> LiveCheck:
+    async with asyncio.timeout(20):
+        while (found := await prover.check(SPEC, pods)) is None:
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def test_what_callers_sent_can_turn_a_path_off_for_good(workshop: Workshop) -> None:
+    prover = workshop.prover(TELLS)
+    await prover.begin(SPEC)
+    await end_of(prover)
+    pod = PodId("pod")
+    spool = workshop.root / "pods" / pod / "home" / "spool"
+    spool.mkdir(parents=True)
+    prover = workshop.prover(CHECKS)
+    assert await prover.check(SPEC, [pod]) is None, "there is nothing to compare"
+    (spool / "1.json").write_text("right")
+    (spool / "2.json").symlink_to("/etc/passwd")
+    (spool / "3.json").mkdir()
+    assert await check(prover, [pod]) == LiveCheck(rows=1, differences=0, where="row 0")
+    assert sorted(file.name for file in spool.iterdir()) == ["2.json", "3.json"]
+    (spool / "1.json").write_text("wrong")
+    assert (await check(prover, [pod])).differences == 1
+    seen = await prover.observe(SPEC)
+    assert seen is not None
+    assert (seen.state, seen.failure and seen.failure.reason) == (ProofState.FAILED, "PlanTurnedOff")
+    assert json.loads(prover.locate(SPEC).read_text())["failed"]["reason"] == "PlanTurnedOff"
+    again = workshop.prover(TELLS)
+    await again.begin(SPEC)
+    assert (await again.observe(SPEC)) == seen, "callers found what proofs do not"
+    assert not list((workshop.root / "proofs" / "checks").iterdir())

@@ -14,7 +14,7 @@ from pathlib import Path
 from taxiway.domain.conditions import Failure
 from taxiway.domain.ids import PodId, RevisionId
 from taxiway.domain.pods import Isolation, PodObservation, PodPhase, ReportedPhase
-from taxiway.domain.revisions import RevisionSpec, RowsAreIndependent
+from taxiway.domain.revisions import RevisionSpec, RowsAreIndependent, Serving
 from taxiway.stub.children import (
     Backoff,
     ChildPhase,
@@ -39,6 +39,8 @@ POD_OPEN_FILES = 16_384
 POD_QUEUE = 128
 """How many requests may wait in a pod. The scoring server refuses earlier what could not be answered in time."""
 POD_OOM_SCORE = 500
+SPOOL = "spool"
+SPOOL_EVERY = 1_000
 PROOF_MEMORY = 1 << 30
 """What MLflow and a small model need at least."""
 POD_NICE = 5
@@ -110,8 +112,24 @@ def pod_config(pod: PodId, spec: RevisionSpec, places: PodPlaces) -> dict[str, o
         "on_output_mismatch": str(spec.options.on_output_mismatch),
         "proof_file": str(places.proof),
         "serving": str(spec.options.serving),
+        "spool": _spool(spec, places),
         "rows_are_independent": _INDEPENDENT[spec.options.rows_are_independent],
     }
+
+
+def _spool(spec: RevisionSpec, places: PodPlaces) -> dict[str, object] | None:
+    """Return where a pod keeps one request in many, to be compared with pyfunc; None where differences are wanted."""
+    options = spec.options
+    if options.serving is Serving.PYFUNC or options.rows_are_independent is RowsAreIndependent.YES:
+        return None
+    return {"directory": str(places.home / SPOOL), "every": SPOOL_EVERY}
+
+
+def check_config(spec: RevisionSpec, places: PodPlaces) -> dict[str, object]:
+    """Return what the scoring server reads when it is to compare requests that pods kept."""
+    return proof_config(spec, places) | {
+        "job": "check", "spool": {"directory": str(places.home / SPOOL), "every": SPOOL_EVERY},
+    }  # fmt: skip
 
 
 def proof_config(spec: RevisionSpec, places: PodPlaces) -> dict[str, object]:

@@ -10,10 +10,12 @@ import asyncio
 import hashlib
 import json
 import logging
+import os
 import platform
 import shutil
+import stat
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache
@@ -22,16 +24,35 @@ from typing import Any, TypeVar
 
 from taxiway.domain.conditions import Failure
 from taxiway.domain.errors import TaxiwayError
-from taxiway.domain.ids import EnvironmentId, SnapshotId
-from taxiway.domain.proofs import ProofProgress, ProofState, ServingProof, read_proof
+from taxiway.domain.ids import EnvironmentId, PodId, SnapshotId
+from taxiway.domain.proofs import (
+    TURNED_OFF,
+    LiveCheck,
+    ProofProgress,
+    ProofState,
+    ServingPath,
+    ServingProof,
+    read_check,
+    read_proof,
+)
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.runtimes.process.files import replace
-from taxiway.runtimes.process.pods import Confinement, PodPlaces, proof_child, proof_config, threads
+from taxiway.runtimes.process.pods import (
+    SPOOL,
+    Confinement,
+    PodPlaces,
+    check_config,
+    proof_child,
+    proof_config,
+    threads,
+)
 from taxiway.stub import children, levels
 
 T = TypeVar("T")
 AT_ONCE = 2
 TIME_LIMIT = timedelta(seconds=90)
+MAX_CHECKED = 64
+MAX_CHECKED_BYTES = 2 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -49,13 +70,18 @@ class ProcessProver:
         locate_snapshot: Callable[[SnapshotId], Path],
         locate_environment: Callable[[EnvironmentId], Path],
         confine: Callable[[], Confinement],
+        locate_home: Callable[[PodId], Path],
     ) -> None:
-        """Keep results and the jobs' directories in ``home``; ``scoring`` is the directory with its code."""
+        """Keep results and the jobs' directories in ``home``; ``scoring`` is the directory with its code.
+
+        ``locate_home`` tells where a pod may write, and so where it keeps requests to be compared.
+        """
         self._home = home
         self._scoring = scoring
         self._locate_snapshot = locate_snapshot
         self._locate_environment = locate_environment
         self._confine = confine
+        self._locate_home = locate_home
         self._waiting: deque[tuple[str, RevisionSpec]] = deque()
         self._running: set[str] = set()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="proofs")
@@ -71,6 +97,10 @@ class ProcessProver:
     async def cancel(self, spec: RevisionSpec) -> None:
         """Stop the proof."""
         await self._in_thread(lambda: self._cancel(spec))
+
+    async def check(self, spec: RevisionSpec, pods: Sequence[PodId]) -> LiveCheck | None:
+        """Compare requests that pods kept with pyfunc: begin that, or tell what came of it. None: nothing yet."""
+        return await self._in_thread(lambda: self._check(spec, pods))
 
     def locate(self, spec: RevisionSpec) -> Path:
         """Return the file that has the proof, or will have it, in a directory that is there."""
@@ -116,6 +146,8 @@ class ProcessProver:
     def _begin(self, spec: RevisionSpec) -> None:
         key = self._key(spec)
         kept = self._kept(key)
+        if kept is not None and kept.failure is not None and kept.failure.reason == TURNED_OFF:
+            return  # callers found what proofs do not
         if (kept is not None and kept.state is ProofState.DONE) or any(key == waiting for waiting, _ in self._waiting):
             return
         if key in self._running and children.status(self._job(key)) is not None:
@@ -155,7 +187,16 @@ class ProcessProver:
 
     def _start(self, key: str, spec: RevisionSpec) -> None:
         self._clear_away(key)
-        directory = self._job(key)
+        places = self._make_places(self._job(key), spec)
+        replace(places.config, json.dumps(proof_config(spec, places), indent=1))
+        self._launch(spec, places, key)
+        self._running.add(key)
+
+    def _launch(self, spec: RevisionSpec, places: PodPlaces, key: str) -> None:
+        child = proof_child(spec, places, self._confine(), limit=TIME_LIMIT, labels={"proof": key})
+        children.start(places.directory, child)
+
+    def _make_places(self, directory: Path, spec: RevisionSpec) -> PodPlaces:
         environment = self._locate_environment(spec.environment)
         places = PodPlaces(
             directory=directory,
@@ -170,9 +211,40 @@ class ProcessProver:
         )
         for made in (self._home, directory.parent, directory, places.home, places.home / "tmp"):
             made.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace(places.config, json.dumps(proof_config(spec, places), indent=1))
-        children.start(directory, proof_child(spec, places, self._confine(), limit=TIME_LIMIT, labels={"proof": key}))
-        self._running.add(key)
+        return places
+
+    def _check(self, spec: RevisionSpec, pods: Sequence[PodId]) -> LiveCheck | None:
+        key = self._key(spec)
+        kept = self._kept(key)
+        if kept is None or kept.proof is None or kept.proof.path is ServingPath.PYFUNC:
+            return None
+        directory = self._home / "checks" / key
+        status = children.status(directory)
+        if status is not None:
+            return self._end_of_check(key, directory, status)
+        found = [file for pod in pods for file in _files_in(self._locate_home(pod) / SPOOL)][:MAX_CHECKED]
+        if not found:
+            return None
+        if directory.is_dir():
+            shutil.rmtree(directory, ignore_errors=True)
+        places = self._make_places(directory, spec)
+        (places.home / SPOOL).mkdir(mode=0o700)
+        for number, file in enumerate(found):
+            file.rename(places.home / SPOOL / f"{number}.json")
+        replace(places.config, json.dumps(check_config(spec, places), indent=1))
+        self._launch(spec, places, key)
+        return None
+
+    def _end_of_check(self, key: str, directory: Path, status: children.ChildStatus) -> LiveCheck | None:
+        told = next((read_check(dict(report.detail)) for report in status.reports if report.phase == "checked"), None)
+        if told is None and status.is_alive:
+            return None
+        children.kill(directory)
+        children.remove(directory)
+        if told is not None and told.differences:
+            message = f"Of {told.rows} rows that callers sent, {told.differences} differ from pyfunc: {told.where}."
+            self._keep(key, {"failed": {"reason": TURNED_OFF, "message": message}})
+        return told
 
     def _observe(self, spec: RevisionSpec) -> ProofProgress | None:
         key = self._key(spec)
@@ -225,6 +297,21 @@ class ProcessProver:
         except Exception as error:
             _log.warning("the directory of a proof could not be deleted: %s", error)
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _files_in(directory: Path) -> list[Path]:
+    """Return the requests that a pod kept. It may write anything there: only small regular files count."""
+    try:
+        with os.scandir(directory) as entries:
+            return [
+                Path(entry.path)
+                for entry in entries
+                if entry.name.endswith(".json")
+                and stat.S_ISREG((info := entry.stat(follow_symlinks=False)).st_mode)
+                and info.st_size <= MAX_CHECKED_BYTES
+            ]
+    except OSError:
+        return []
 
 
 def _told(status: children.ChildStatus) -> ServingProof | None:

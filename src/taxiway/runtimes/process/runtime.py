@@ -26,6 +26,7 @@ from taxiway.domain.revisions import RevisionSpec
 from taxiway.runtimes.process.files import replace
 from taxiway.runtimes.process.looking import PodDirectories
 from taxiway.runtimes.process.pods import (
+    SPOOL,
     Confinement,
     PodPlaces,
     PodSeen,
@@ -241,7 +242,8 @@ class ProcessRuntime:
             made.mkdir(parents=True, exist_ok=True, mode=0o700)
         # What a dead predecessor left in its home is not the next one's business.
         shutil.rmtree(places.home, ignore_errors=True)
-        (places.home / "tmp").mkdir(parents=True, exist_ok=True, mode=0o700)
+        for own in ("tmp", SPOOL):
+            (places.home / own).mkdir(parents=True, exist_ok=True, mode=0o700)
         return places
 
     def _begin_removal(self, revision: RevisionId, grace: timedelta) -> None:
