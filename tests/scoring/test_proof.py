@@ -142,8 +142,11 @@ def test_a_model_that_predicts_nothing_takes_pyfunc() -> None:
 def test_a_proof_survives_json_and_a_strange_one_is_none() -> None:
     proof = proven(score)
     assert read_proof(proof.to_dict()) == proof
+    told = read_proof({"failed": {"reason": "OutOfMemory", "message": "It took too much."}})
+    assert told is not None
+    assert (told.path, told.reason) == ("pyfunc", "It took too much.")
     strange: Any
-    for strange in (None, [], {}, {"version": 1}, {"version": 1, "failed": {}}, proof.to_dict() | {"version": 2}):
+    for strange in (None, [], {}, {"version": 1}, proof.to_dict() | {"version": 2}):
         assert read_proof(strange) is None
 
 

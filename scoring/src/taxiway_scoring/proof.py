@@ -271,7 +271,12 @@ def _where(part: Sequence[Any], found: Any, expected: Any) -> str:
 
 def read_proof(document: Any) -> Proof | None:
     """Return the proof that a configuration holds; None where it holds none that this version understands."""
-    if not isinstance(document, dict) or document.get("version") != VERSION:
+    if not isinstance(document, dict):
+        return None
+    failed = document.get("failed")
+    if isinstance(failed, dict):
+        return _pyfunc(str(failed.get("message") or "the proof failed")[:300], 0)
+    if document.get("version") != VERSION:
         return None
     try:
         return Proof(**{**document, "batches": tuple(document["batches"])})
