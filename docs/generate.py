@@ -376,7 +376,7 @@ def performance_page() -> str:
     """Show what the benchmarks last wrote."""
 
     def result(name: str) -> str:
-        return (RESULTS / f"{name}.md").read_text("utf-8").strip().replace("### ", "#### ")
+        return (RESULTS / f"{name}.md").read_text("utf-8").strip()
 
     return (
         f"# Performance\n\n{MADE}\n"
