@@ -159,7 +159,13 @@ async def test_a_dead_scoring_server_comes_back_without_any_runtime(machine: Mac
     await come_true(lambda: not runs(child))
     with pytest.raises(ConnectionRefusedError):
         ask(pod.address)
-    await come_true(lambda: seen(machine.home.pods / pod.id).phase == "ready", seconds=5)
+
+    def is_back() -> bool:
+        # The last word of the old child stands in the status until the stub has noticed that it is gone.
+        now = seen(machine.home.pods / pod.id)
+        return now.phase == "ready" and now.child_pid != child
+
+    await come_true(is_back, seconds=5)
     assert ask(pod.address).startswith(b"HTTP/1.1 200")
 
 
