@@ -6,8 +6,8 @@ leaf that remains is the row's. Here the masks of all nodes that ask for the sam
 each rank that a value can have among the thresholds, so that a row costs one look-up for each feature and some trees.
 
 Decisions are those of LightGBM's ``Tree::NumericalDecision``, the sum has the order of ``GBDT::PredictRaw``, and
-``exp`` is the C library's, so that the bits are the same. What is not known (categorical splits, linear trees, more than 64
-leaves, an objective with another output) is left to LightGBM.
+``exp`` is the C library's, so that the bits are the same. What is not known (categorical splits, linear trees, more
+than 64 leaves, an objective with another output) is left to LightGBM.
 """
 
 from __future__ import annotations
