@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import socket
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -118,6 +119,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _exception: Exception | None) -> None:
         """Forget the connection and what is not begun; what is being predicted for it runs to its end."""
         self._connections.open.discard(self)
+        self._app.telemetry.closed += 1
         self._connections.receiving -= self._size
         self._size = 0
         self._stop_waiting()
@@ -430,18 +432,40 @@ def _phrase(status: int) -> str:
         return "Unknown"
 
 
-async def listen(
-    app: ScoringApp, limits: ServerLimits, *, socket_path: str | None = None, port: int | None = None
-) -> tuple[Any, Connections]:
-    """Listen on a Unix socket (an old one is replaced) or on a loopback port; return server and connections."""
+async def listen(app: ScoringApp, limits: ServerLimits, listener: socket.socket) -> tuple[Any, Connections]:
+    """Accept what comes to a listening socket; return server and connections."""
     connections = Connections()
-    loop = asyncio.get_running_loop()
+    serve: Any = asyncio.get_running_loop()
+    serve = serve.create_unix_server if listener.family == socket.AF_UNIX else serve.create_server
+    return await serve(lambda: Connection(app, limits, connections), sock=listener, backlog=2048), connections
 
-    def connect() -> Connection:
-        return Connection(app, limits, connections)
 
-    if socket_path is not None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(socket_path)  # noqa: PTH108
-        return await loop.create_unix_server(connect, socket_path, backlog=2048), connections
-    return await loop.create_server(connect, "127.0.0.1", port or 0, backlog=2048), connections
+def receive(app: ScoringApp, limits: ServerLimits, channel: socket.socket, on_end: Callable[[], None]) -> Connections:
+    """Take the connections that come through a channel as descriptors, until it ends; return them."""
+    connections, loop = Connections(), asyncio.get_running_loop()
+    arriving: set[asyncio.Task[Any]] = set()
+    channel.setblocking(False)
+
+    def come() -> None:
+        while True:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors = b"", []
+            if not data:
+                loop.remove_reader(channel)
+                on_end()
+                return
+            for descriptor in descriptors:
+                connection = socket.socket(fileno=descriptor)
+                connection.setblocking(False)
+                arrival = loop.create_task(
+                    loop.connect_accepted_socket(lambda: Connection(app, limits, connections), connection)
+                )
+                arriving.add(arrival)
+                arrival.add_done_callback(arriving.discard)
+
+    loop.add_reader(channel, come)
+    return connections
