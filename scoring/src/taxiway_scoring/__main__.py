@@ -211,6 +211,8 @@ def server_limits(config: dict[str, Any]) -> ServerLimits:
     limits = config.get("limits", {})
     return ServerLimits(
         body_bytes=int(limits.get("body_bytes", 16 << 20)),
+        receiving_bytes=ServerLimits.receiving_bytes // worker_count(config),
+        room_seconds=timeout_seconds(config),
         header_seconds=float(limits.get("header_seconds", 10)),
         body_seconds=float(limits.get("body_seconds", 60)),
         idle_seconds=float(limits.get("idle_seconds", 300)),
@@ -334,7 +336,6 @@ def run(config: dict[str, Any], reports: Reports) -> None:
             timeout_seconds=timeout_seconds(config),
             concurrency=int(limits.get("concurrency", 1)),
             queue=int(limits.get("queue", Limits.queue)),
-            queue_bytes=max(Limits.queue_bytes, 4 * int(limits.get("body_bytes", 0))),
             body_bytes=int(limits.get("body_bytes", Limits.body_bytes)),
             refuse_mismatch=config.get("on_output_mismatch") == "refuse",
         ),

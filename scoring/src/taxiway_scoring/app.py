@@ -101,12 +101,11 @@ class Identity:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much at once and how long. ``queue`` and ``queue_bytes`` bound what waits behind what is predicted."""
+    """How much at once and how long. ``queue`` bounds what waits behind what is predicted."""
 
     timeout_seconds: float = 30.0
     concurrency: int = 1
     queue: int = 128
-    queue_bytes: int = 64 << 20
     body_bytes: int = 16 << 20
     """How large a compressed body may become."""
     refuse_mismatch: bool = False
@@ -181,7 +180,6 @@ class ScoringApp:
             "content-length: %d\r\nX-Request-Id: %s\r\n\r\n"
         )
         self._kept_promises: dict[tuple[str, int], bool] = {}
-        self._held_bytes = 0
         self._held_back = 0
         self._next_refusal = 0.0
         self._lately: deque[float] = deque(maxlen=32)
@@ -349,26 +347,21 @@ class ScoringApp:
             predict = functools.partial(self._unpacked, request)
         elif encoding != "identity":
             raise Refused(415, "UnsupportedMediaType", "The content encoding must be identity or gzip.")
-        if not self._admits(len(request.body)):
+        if not self._admits():
             await self._hold_back()
             raise Refused(429, "TooManyRequests", "The pod has as many requests as it can answer in time.")
-        self._held_bytes += len(request.body)
-        try:
-            work = None if predict is None else functools.partial(predict, predictor)
-            return await self._wait_for(self._begin(predictor, request, work))
-        finally:
-            self._held_bytes -= len(request.body)
+        work = None if predict is None else functools.partial(predict, predictor)
+        return await self._wait_for(self._begin(predictor, request, work))
 
     def _unpacked(self, request: HttpRequest, predictor: Predictor) -> tuple[bytes, int]:
         body = unpack(request.body, self._limits.body_bytes)
         return self.score(predictor, body, request.headers.get("content-type", JSON_TYPE))
 
-    def _admits(self, size: int) -> bool:
-        """Tell whether a request can be answered in time, and would not take too much memory until then."""
+    def _admits(self) -> bool:
+        """Tell whether a request can be answered in time."""
         limits, waiting = self._limits, self.telemetry.in_flight - 1 - self._held_back
         return waiting < limits.concurrency or (
             waiting < limits.concurrency + limits.queue
-            and self._held_bytes + size <= limits.queue_bytes
             and self._typical * waiting / limits.concurrency <= limits.timeout_seconds
         )
 

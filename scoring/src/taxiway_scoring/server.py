@@ -19,6 +19,7 @@ from typing import Any
 import httptools
 
 from taxiway_scoring.app import HttpRequest, HttpResponse, ScoringApp
+from taxiway_scoring.room import Room
 
 MAX_HEADER_BYTES = 32 * 1024
 MAX_URL_BYTES = 8 * 1024
@@ -27,6 +28,9 @@ LINGER_SECONDS = 2.0
 """How long what a client still sends is read and thrown away after a refusal: a closed socket with unread bytes
 would take the refusal with it."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+SMALL_BYTES = 64 * 1024
+"""Bodies up to this size do not wait for room."""
+_NO_ROOM = (503, "TooManyRequests", "The pod has as many large bodies as it can hold.")
 _ONCE = ("content-length", "transfer-encoding", "content-type", "host")
 
 
@@ -36,19 +40,20 @@ class ServerLimits:
 
     body_bytes: int = 16 * 1024 * 1024
     receiving_bytes: int = 128 * 1024 * 1024
-    """Of all bodies that are on their way, so that many slow ones cannot take the pod's memory."""
+    """Of all large bodies that come or wait for their answer, so that many cannot take the pod's memory."""
     header_seconds: float = 10.0
     body_seconds: float = 60.0
     idle_seconds: float = 300.0
+    room_seconds: float = 30.0
+    """How long a large body waits, unread, until there is memory for it."""
 
 
 class Connections:
     """All open connections; ``is_draining`` closes each after the answer that it waits for."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ServerLimits) -> None:
         self.open: set[Connection] = set()
-        self.receiving = 0
-        """Bytes of bodies that have not come whole."""
+        self.room = Room(limits.receiving_bytes)
         self.is_draining = False
 
     @property
@@ -83,8 +88,13 @@ class Connection(asyncio.Protocol):
         self._timer_at = 0.0
         self._deadline: float | None = None
         """When the client is too slow. The timer may be earlier: it is set anew only when it fires too soon."""
-        self._waiting: deque[tuple[HttpRequest | HttpResponse, bool]] = deque()
-        """Requests to be answered, and at most one refusal at the end; whether the connection is kept after each."""
+        self._waiting: deque[tuple[HttpRequest | HttpResponse, bool, int]] = deque()
+        """Requests to be answered, and at most one refusal at the end; whether the connection is kept after each, and
+        how much room it has."""
+        self._room_taken = 0
+        """By the body that comes."""
+        self._is_in_line = False
+        """The body waits for room and is not read."""
         self._buffered = 0
         self._task: asyncio.Task[None] | None = None
         self._is_taken = False
@@ -120,9 +130,10 @@ class Connection(asyncio.Protocol):
         """Forget the connection and what is not begun; what is being predicted for it runs to its end."""
         self._connections.open.discard(self)
         self._app.telemetry.closed += 1
-        self._connections.receiving -= self._size
-        self._size = 0
         self._stop_waiting()
+        self._leave_line()
+        self._give_back(self._room_taken + sum(taken for _, _, taken in self._waiting))
+        self._room_taken = 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -165,6 +176,12 @@ class Connection(asyncio.Protocol):
             self._unfinished += len(data) if was_in_headers and not self._has_headers else 0
             if self._unfinished > MAX_HEADER_BYTES:
                 self._refuse_headers()
+            more = self._size - self._room_taken
+            if more > 0 and not self._is_in_line:  # of a body that is small, or does not say how large it will be
+                if self._connections.room.grow(more):
+                    self._room_taken += more
+                else:
+                    self._refuse(*_NO_ROOM)
 
     # -------------------------------------------------------------- httptools' callbacks
 
@@ -211,21 +228,38 @@ class Connection(asyncio.Protocol):
         if int(length) > self._limits.body_bytes:
             self._refuse_body()
             raise _Stop
+        size = int(length)
+        if size > SMALL_BYTES:
+            if not self._connections.room.take(size, self._come_in):
+                self._is_in_line = True
+                if self._transport is not None:
+                    self._transport.pause_reading()
+                self._wait(self._limits.room_seconds)
+                return
+            self._room_taken = size
+        self._ask_for_body()
+
+    def _come_in(self) -> None:
+        """There is room for the body."""
+        self._is_in_line = False
+        self._room_taken = int(self._headers["content-length"])
+        if self._transport is not None:
+            self._transport.resume_reading()
+        self._ask_for_body()
+
+    def _ask_for_body(self) -> None:
         if self._is_answering:
             return
-        if headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
+        if self._headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
             self._transport.write(_CONTINUE)
         self._wait(self._limits.body_seconds)
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
         self._size += len(data)
-        self._connections.receiving += len(data)
         if self._size > self._limits.body_bytes:
             self._refuse_body()
             raise _Stop
-        if self._connections.receiving > self._limits.receiving_bytes:
-            self._stop(503, "TooManyRequests", "The pod receives as many large bodies as it can hold.")
         self._body.append(data)
 
     def on_message_complete(self) -> None:
@@ -244,10 +278,13 @@ class Connection(asyncio.Protocol):
             and self._app.take(request, self._answer_taken)
         ):
             self._is_taken = True
+            self._give_back(self._room_taken)
+            self._room_taken = 0
             self._begin()
             self._is_between = True
             return
-        self._waiting.append((request, bool(keep_alive)))
+        self._waiting.append((request, bool(keep_alive), self._room_taken))
+        self._room_taken = 0
         self._buffered += len(request.body)
         if self._transport is not None and self._has_too_much:
             self._transport.pause_reading()
@@ -271,7 +308,6 @@ class Connection(asyncio.Protocol):
             self._wait_for_next(is_kept=not is_last)
 
     def _begin(self) -> None:
-        self._connections.receiving -= self._size
         self._url = b""
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
@@ -285,10 +321,10 @@ class Connection(asyncio.Protocol):
         return len(self._waiting) > MAX_PIPELINE or self._buffered > self._limits.body_bytes
 
     async def _answer_all(self) -> None:
-        is_kept = True
+        is_kept, taken = True, 0
         try:
             while self._waiting and is_kept:
-                request, is_kept = self._waiting.popleft()
+                request, is_kept, taken = self._waiting.popleft()
                 if isinstance(request, HttpResponse):
                     response, with_body = request, True
                 else:
@@ -297,7 +333,9 @@ class Connection(asyncio.Protocol):
                 is_last = not self._waiting and (self._takes_no_more or self._connections.is_draining)
                 is_kept = is_kept and not is_last
                 self._write(response, keep_alive=is_kept, with_body=with_body)
-                if self._transport is not None and not self._has_too_much:
+                self._give_back(taken)
+                taken = 0
+                if self._transport is not None and not self._has_too_much and not self._is_in_line:
                     self._transport.resume_reading()
                 if not self._can_write.is_set():
                     await asyncio.wait_for(self._can_write.wait(), self._limits.body_seconds)
@@ -305,6 +343,7 @@ class Connection(asyncio.Protocol):
             self.abort()
         finally:
             self._task = None
+            self._give_back(taken)
         self._wait_for_next(is_kept=is_kept)
 
     def _wait_for_next(self, *, is_kept: bool) -> None:
@@ -312,7 +351,7 @@ class Connection(asyncio.Protocol):
             self._linger()
         elif self._is_between:
             self._wait(self._limits.idle_seconds)
-        else:
+        elif not self._is_in_line:
             self._wait(self._limits.body_seconds if self._has_headers else self._limits.header_seconds)
 
     def _write(self, response: HttpResponse, *, keep_alive: bool, with_body: bool = True) -> None:
@@ -351,7 +390,10 @@ class Connection(asyncio.Protocol):
         self._takes_no_more = True
         self._is_between = True
         self._stop_waiting()
-        self._waiting.append((self._app.problem(status, reason, message), False))
+        self._leave_line()
+        self._give_back(self._room_taken)
+        self._room_taken = 0
+        self._waiting.append((self._app.problem(status, reason, message), False, 0))
         if not self._is_answering:
             self._task = self._loop.create_task(self._answer_all())
 
@@ -402,7 +444,19 @@ class Connection(asyncio.Protocol):
             self._deadline = None
             self._too_slow()
 
+    def _leave_line(self) -> None:
+        if self._is_in_line:
+            self._is_in_line = False
+            self._connections.room.leave(self._come_in)
+
+    def _give_back(self, taken: int) -> None:
+        if taken:
+            self._connections.room.give_back(taken)
+
     def _too_slow(self) -> None:
+        if self._is_in_line:
+            self._refuse(*_NO_ROOM)
+            return
         if self._is_answering or self._transport is None:
             return
         if self._transport.get_write_buffer_size():
@@ -434,7 +488,7 @@ def _phrase(status: int) -> str:
 
 async def listen(app: ScoringApp, limits: ServerLimits, listener: socket.socket) -> tuple[Any, Connections]:
     """Accept what comes to a listening socket; return server and connections."""
-    connections = Connections()
+    connections = Connections(limits)
     serve: Any = asyncio.get_running_loop()
     serve = serve.create_unix_server if listener.family == socket.AF_UNIX else serve.create_server
     return await serve(lambda: Connection(app, limits, connections), sock=listener, backlog=2048), connections
@@ -442,7 +496,7 @@ async def listen(app: ScoringApp, limits: ServerLimits, listener: socket.socket)
 
 def receive(app: ScoringApp, limits: ServerLimits, channel: socket.socket, on_end: Callable[[], None]) -> Connections:
     """Take the connections that come through a channel as descriptors, until it ends; return them."""
-    connections, loop = Connections(), asyncio.get_running_loop()
+    connections, loop = Connections(limits), asyncio.get_running_loop()
     arriving: set[asyncio.Task[Any]] = set()
     channel.setblocking(False)
 
