@@ -120,6 +120,10 @@ FAILURES = {
         "`MLmodel` or a file beside it cannot be understood.",
         "Log the model again.",
     ),
+    "MethodNotAvailable": (
+        "The endpoint is to answer with a method that the model does not have; the message names those that it has.",
+        "Configure one of them (`taxiway model configure MODEL/VERSION --method predict`), or log a model that has it.",
+    ),
     "MissingPackage": (
         "The model imports a module that its environment does not have; the message names it.",
         "Add the package to the model's requirements, or its code to `code_paths`, and log it again.",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from taxiway.domain.ids import DeploymentId, EnvironmentId, ModelName, PodId, ProjectName, RevisionId, SnapshotId
 from taxiway.domain.pods import Isolation, PodPhase
 from taxiway.domain.resources import Resources
-from taxiway.domain.revisions import OnOutputMismatch, RevisionSpec, RowsAreIndependent, ScoringOptions, Serving
+from taxiway.domain.revisions import Method, OnOutputMismatch, RevisionSpec, RowsAreIndependent, ScoringOptions, Serving
 from taxiway.runtimes.process.pods import (
     Confinement,
     PodPlaces,
@@ -34,7 +34,7 @@ SPEC = RevisionSpec(
     resources=Resources(memory_bytes=512 << 20, cpus=2.5),
     options=ScoringOptions(timeout_seconds=5, body_bytes=1000, start_deadline_seconds=77,
                            on_output_mismatch=OnOutputMismatch.REFUSE, serving=Serving.PYFUNC,
-                           rows_are_independent=RowsAreIndependent.YES),
+                           rows_are_independent=RowsAreIndependent.YES, method=Method.PREDICT_PROBA),
 )  # fmt: skip
 PLACES = PodPlaces(
     directory=Path("/d/pods/x"), home=Path("/d/pods/x/home"), config=Path("/d/pods/x/config.json"),
@@ -64,6 +64,7 @@ def test_the_scoring_server_is_told_all_it_must_know() -> None:
         "manifest_digest": "ab" * 32, "socket": "/run/p/x/s", "threads": 2, "workers": 2,
         "on_output_mismatch": "refuse",
             "proof_file": "/d/proofs/x/proof.json", "serving": "pyfunc", "spool": None, "rows_are_independent": True,
+        "method": "predict_proba",
         "limits": {"body_bytes": 1000, "timeout_seconds": 5, "concurrency": 1, "queue": 128, "drain_seconds": 30.0,
                    "header_seconds": 10, "idle_seconds": 300},
     }  # fmt: skip

@@ -119,7 +119,9 @@ def test_the_openapi_document() -> None:
     assert row["properties"]["n"] == {"type": "integer", "format": "int64"}
     assert row["properties"]["x"]["type"] == ["number", "null"]
     assert row["properties"]["thing"]["required"] == ["a"]
-    assert forms[0]["properties"]["params"]["properties"] == {"top": {"default": 3}}
+    assert forms[0]["properties"]["params"]["properties"] == {
+        "top": {"type": "integer", "format": "int64", "default": 3}
+    }
     assert set(post["requestBody"]["content"]) == {
         "application/json", "text/csv", "application/vnd.apache.parquet",
     }  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from taxiway_scoring.app import INLINE_ROWS, HttpRequest, ScoringApp, keeps_always
-from taxiway_scoring.contract import Column, Type
+from taxiway_scoring.contract import Column, Contract, Type
 from taxiway_scoring.deadlines import Overdue
 from taxiway_scoring.decoding import Decoder, Rows
 from taxiway_scoring.payload import Request
@@ -211,7 +211,7 @@ async def test_a_failure_among_slow_ones_is_its_own() -> None:
 
 def test_which_arrays_always_keep_the_promise_of_an_output_schema() -> None:
     def promises(kind: str, dtype: str, ndim: int = 1) -> bool:
-        return keeps_always((Column(None, Type(kind)),), dtype, ndim)
+        return keeps_always(Contract(outputs=(Column(None, Type(kind)),)), dtype, *[2] * (ndim - 1))
 
     assert promises("double", "<f8")
     assert promises("double", "<f4")
@@ -225,7 +225,7 @@ def test_which_arrays_always_keep_the_promise_of_an_output_schema() -> None:
     assert not promises("string", "|O")
     assert promises("string", "<U5")
     assert promises("boolean", "|b1")
-    assert keeps_always((), "<f8", 1)
+    assert keeps_always(Contract(), "<f8")
 
 
 async def test_a_generic_model_joins_requests_where_its_owner_says_so() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from taxiway_scoring.predictor import LoadFailed, explain_load, find_example
+from taxiway_scoring.failures import LoadFailed
+from taxiway_scoring.predictor import explain_load, find_example
 
 SPLIT = {"columns": ["x"], "data": [[1.5]]}
 OLDER: dict[str, tuple[dict[str, Any], Any, Any]] = {

@@ -25,8 +25,10 @@ from taxiway_scoring import manifest
 from taxiway_scoring.app import STUCK_GRACE_SECONDS, Identity, Limits, ScoringApp
 from taxiway_scoring.contract import Contract, ContractError, compile_signature
 from taxiway_scoring.deadlines import Deadline
+from taxiway_scoring.failures import LoadFailed
 from taxiway_scoring.jobs import run_check, run_proof
-from taxiway_scoring.predictor import LoadFailed, Predictor, find_example
+from taxiway_scoring.methods import PREDICT
+from taxiway_scoring.predictor import Predictor, find_example
 from taxiway_scoring.proof import Proof, read_proof
 from taxiway_scoring.refusals import Refused
 from taxiway_scoring.server import Connections, ServerLimits, listen, receive
@@ -151,16 +153,18 @@ def load(
     files: Path, metadata: dict[str, Any], contract: Contract, config: dict[str, Any]
 ) -> tuple[Served, bytes | None]:
     """Load the model and its input example; turns what went wrong into a reported failure."""
-    independent = config.get("rows_are_independent")
+    independent, method = config.get("rows_are_independent"), str(config.get("method", PREDICT))
     try:
         if config.get("serving") == "pyfunc":
-            served = serve_by_pyfunc(files, contract, "the model's owner wants it", rows_are_independent=independent)
+            served = serve_by_pyfunc(
+                files, contract, "the model's owner wants it", rows_are_independent=independent, method=method
+            )
         elif thread_count(config) > 1:  # sums of several threads may have other last bits
             served = serve_by_pyfunc(
-                files, contract, "it is proven for one thread only", rows_are_independent=independent
+                files, contract, "it is proven for one thread only", rows_are_independent=independent, method=method
             )
         else:
-            loaded = Loaded.of(files, metadata, contract)
+            loaded = Loaded.of(files, metadata, contract, method)
             served = choose(loaded, wait_for_proof(config), rows_are_independent=independent)
         return served, find_example(files, metadata)
     except LoadFailed as error:
@@ -331,7 +335,7 @@ def run(config: dict[str, Any], reports: Reports) -> None:
     board = Board(1 if workers == 1 else workers + 1)
     app = ScoringApp(
         identity=Identity(config["pod"], config["revision"], str(config["model"]), str(config["version"])),
-        contract=contract,
+        contract=served.contract,
         limits=Limits(
             timeout_seconds=timeout_seconds(config),
             concurrency=int(limits.get("concurrency", 1)),

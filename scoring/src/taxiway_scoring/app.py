@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from taxiway_scoring import __version__, v2
 from taxiway_scoring.answers import plain, write_array, write_predictions
-from taxiway_scoring.contract import NULLABLE, Column, Contract, Mismatch, check_value, openapi
+from taxiway_scoring.contract import NULLABLE, Contract, Mismatch, Tensor, check_value, fits_tensor, openapi
 from taxiway_scoring.deadlines import Overdue
 from taxiway_scoring.decoding import Rows
 from taxiway_scoring.docs import page
@@ -179,7 +179,7 @@ class ScoringApp:
             f"X-Taxiway-Revision: {identity.revision}\r\nX-Taxiway-Pod: {identity.pod}\r\n"
             "content-length: %d\r\nX-Request-Id: %s\r\n\r\n"
         )
-        self._kept_promises: dict[tuple[str, int], bool] = {}
+        self._kept_promises: dict[tuple[Any, ...], bool] = {}
         self._held_back = 0
         self._next_refusal = 0.0
         self._lately: deque[float] = deque(maxlen=32)
@@ -590,10 +590,10 @@ class ScoringApp:
         """Return the answer and how many predictions it has. Raises Refused."""
         dtype = getattr(predictions, "dtype", None)
         if dtype is not None and hasattr(predictions, "tolist") and getattr(predictions, "ndim", 0) in (1, 2):
-            key = (dtype.str if hasattr(dtype, "str") else "", predictions.ndim)
+            key = (dtype.str if hasattr(dtype, "str") else "", *predictions.shape[1:])
             keeps = self._kept_promises.get(key)
             if keeps is None:
-                keeps = self._kept_promises[key] = keeps_always(self._contract.outputs, *key)
+                keeps = self._kept_promises[key] = keeps_always(self._contract, *key)
             if keeps and type(predictions).__module__ == "numpy":
                 body = write_array(predictions)
                 if body is not None:
@@ -617,8 +617,12 @@ class ScoringApp:
             raise Refused(500, "OutputMismatch", "The model's answer breaks its own output schema.")
 
     def _keeps_its_promise(self, values: Any) -> bool:
-        outputs = self._contract.outputs
-        if not outputs or not isinstance(values, list):
+        outputs, tensors = self._contract.outputs, self._contract.output_tensors
+        if not isinstance(values, list):
+            return True
+        if len(tensors) == 1:
+            return fits_tensor(replace(tensors[0], shape=(-1, *tensors[0].shape[1:])), values)
+        if not outputs:
             return True
         names = [column.name for column in outputs if column.name is not None]
         try:
@@ -790,11 +794,14 @@ _KINDS_OF = {"boolean": "b", "string": "U", "integer": "iu", "long": "iu", "floa
 _SIZES_OF = {"integer": 4, "float": 4}
 
 
-def keeps_always(outputs: Sequence[Column], dtype: str, ndim: int) -> bool:
-    """Tell whether every array of this type (``<f8``) and these dimensions keeps the promise of an output schema."""
-    if len(outputs) != 1 or ndim != 1:
+def keeps_always(contract: Contract, dtype: str, *row: int) -> bool:
+    """Tell whether every array of this type (``<f8``) and shape of its rows keeps the promise of the output schema."""
+    outputs = contract.outputs
+    if len(contract.output_tensors) == 1:
+        return _keeps_tensor(contract.output_tensors[0], dtype, row)
+    if len(outputs) != 1 or row:
         # As ``_keeps_its_promise``: lists of lists are not compared with columns.
-        return ndim == 2 or not outputs
+        return bool(row) or not outputs
     if len(dtype) < 3:
         return False
     kind = outputs[0].type.kind
@@ -802,6 +809,16 @@ def keeps_always(outputs: Sequence[Column], dtype: str, ndim: int) -> bool:
     if kind == "integer" and dtype[1] == "u" and size >= 4:
         return False
     return dtype[1] in _KINDS_OF.get(kind, "") and size <= _SIZES_OF.get(kind, 1 << 30) and dtype[1:] != "u8"
+
+
+def _keeps_tensor(tensor: Tensor, dtype: str, row: tuple[int, ...]) -> bool:
+    wanted = tensor.shape[1:]
+    if len(wanted) != len(row) or any(size not in (-1, found) for size, found in zip(wanted, row)):
+        return False
+    return dtype[1:2] in _KINDS_IN.get(tensor.dtype.rstrip("0123456789"), "")
+
+
+_KINDS_IN = {"float": "fiu", "int": "iu", "uint": "iu", "bool": "b", "str": "U"}
 
 
 def _check_cell(type_: Any, value: Any, *, required: bool) -> None:

@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -36,6 +36,8 @@ NULLABLE = ("float", "double", "string", "datetime")
 """Scalars that have a missing value in a table."""
 MAX_DEPTH = 32
 MAX_COLUMNS = 10_000
+MAX_LABELS = 100
+"""How many classes are named in the description."""
 
 
 class ContractError(Exception):
@@ -91,6 +93,8 @@ class Tensor:
     name: str | None
     dtype: str
     shape: tuple[int, ...]
+    labels: tuple[str, ...] = ()
+    """What the numbers of a row are of, for people: the classes."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ class Contract:
     outputs: tuple[Column, ...] = ()
     output_tensors: tuple[Tensor, ...] = ()
     params: tuple[Param, ...] = ()
+    method: str = "predict"
+    """The model's method that answers; the outputs are what it returns."""
     source: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -133,7 +139,7 @@ def compile_signature(signature: Mapping[str, str | None]) -> Contract:
     columns, tensors = _side(_parse(texts, "inputs"), "inputs")
     outputs, output_tensors = _side(_parse(texts, "outputs"), "outputs")
     params = tuple(_param(item) for item in _parse(texts, "params"))
-    return Contract(columns, tensors, outputs, output_tensors, params, texts)
+    return Contract(columns, tensors, outputs, output_tensors, params, source=texts)
 
 
 def _parse(texts: Mapping[str, str], key: str) -> list[Any]:
@@ -337,6 +343,25 @@ def is_datetime(text: str) -> bool:
     return all(part < limit for part, limit in zip(clock, (24, 60, 60)))
 
 
+def fits_tensor(tensor: Tensor, values: Any) -> bool:
+    """Tell whether a JSON value fits a tensor: lists in lists of its lengths, and numbers or truths of its kind."""
+    return _fits_level(values, tensor.shape, _KINDS.get(tensor.dtype.rstrip("0123456789"), ()))
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "float": (float, int, type(None)), "int": (int,), "uint": (int,), "bool": (bool,),
+}  # fmt: skip
+"""What elements of a NumPy type are in JSON; those of others may be anything."""
+
+
+def _fits_level(value: Any, shape: tuple[int, ...], kinds: tuple[type, ...]) -> bool:
+    if not shape:
+        return not kinds or type(value) in kinds
+    if not isinstance(value, list) or shape[0] not in (-1, len(value)):
+        return False
+    return all(_fits_level(item, shape[1:], kinds) for item in value)
+
+
 # ------------------------------------------------------------------ OpenAPI
 
 _JSON_SCHEMA: dict[str, dict[str, Any]] = {
@@ -355,7 +380,8 @@ _JSON_SCHEMA: dict[str, dict[str, Any]] = {
 def json_schema(type_: Type, *, nullable: bool = False) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a type."""
     if type_.kind == "array":
-        schema: dict[str, Any] = {"type": "array", "items": json_schema(type_.items or Type("any"))}
+        items = type_.items or Type("any")
+        schema: dict[str, Any] = {"type": "array", "items": json_schema(items, nullable=items.kind in NULLABLE)}
     elif type_.kind == "map":
         schema = {"type": "object", "additionalProperties": json_schema(type_.items or Type("any"))}
     elif type_.kind == "object":
@@ -363,6 +389,7 @@ def json_schema(type_: Type, *, nullable: bool = False) -> dict[str, Any]:
             "type": "object",
             "properties": {name: json_schema(inner, nullable=not required) for name, inner, required in type_.fields},
             "required": [name for name, _, required in type_.fields if required],
+            "additionalProperties": False,
         }
     else:
         schema = dict(_JSON_SCHEMA[type_.kind])
@@ -392,7 +419,7 @@ def openapi(contract: Contract, *, title: str, version: str, example: Any = None
         body["application/json"]["example"] = example
     if contract.names:
         body["text/csv"] = {"schema": {"type": "string"}}
-        body["application/vnd.apache.parquet"] = {"schema": {"type": "string", "format": "binary"}}
+        body["application/vnd.apache.parquet"] = {}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     responses: dict[str, Any] = {
         "200": {
@@ -409,7 +436,7 @@ def openapi(contract: Contract, *, title: str, version: str, example: Any = None
         "paths": {
             "/invocations": {
                 "post": {
-                    "summary": "Predict",
+                    "summary": "Predict" if contract.method == "predict" else f"Predict by {contract.method}",
                     "operationId": "predict",
                     "requestBody": {"required": True, "content": body},
                     "responses": responses,
@@ -420,7 +447,13 @@ def openapi(contract: Contract, *, title: str, version: str, example: Any = None
                     "summary": "Predict by the Open Inference Protocol: one tensor a column",
                     "operationId": "infer",
                     "requestBody": {"required": True, "content": {"application/json": {"schema": _INFER}}},
-                    "responses": responses | {"200": {"description": "Tensors.", "content": {"application/json": {}}}},
+                    "responses": responses
+                    | {
+                        "200": {
+                            "description": "The predictions, as tensors.",
+                            "content": {"application/json": {"schema": _INFERRED}},
+                        }
+                    },
                 }
             },
             model: {"get": _plain("The model's tensors, by the Open Inference Protocol.")},
@@ -452,28 +485,36 @@ _RESPONSES = {
     "503": "No pod is ready.",
     "504": "The prediction took too long.",
 }
+_TENSOR = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        "datatype": {"type": "string"},
+        "parameters": {"type": "object"},
+        "data": {"type": "array"},
+    },
+    "required": ["name", "shape", "datatype"],
+}
 _INFER = {
     "type": "object",
     "properties": {
         "id": {"type": "string"},
         "parameters": {"type": "object"},
-        "inputs": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string"},
-                    "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-                    "datatype": {"type": "string"},
-                    "parameters": {"type": "object"},
-                    "data": {"type": "array"},
-                },
-                "required": ["name", "shape", "datatype"],
-            },
-        },
+        "inputs": {"type": "array", "items": _TENSOR},
         "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
     },
     "required": ["inputs"],
+}
+_INFERRED = {
+    "type": "object",
+    "properties": {
+        "model_name": {"type": "string"},
+        "model_version": {"type": "string"},
+        "id": {"type": "string"},
+        "outputs": {"type": "array", "items": _TENSOR},
+    },
+    "required": ["model_name", "outputs"],
 }
 _PROBLEM = {
     "type": "object",
@@ -503,12 +544,9 @@ def _request_schema(contract: Contract) -> dict[str, Any]:
                 },
             ),
         ]
-    forms += [_form("instances", {}), _form("inputs", {})]
+    forms += [_form("instances", _instances(contract.tensors)), _form("inputs", _inputs(contract.tensors))]
     if contract.params:
-        params = {
-            "type": "object",
-            "properties": {param.name: {"default": param.default} for param in contract.params},
-        }
+        params = {"type": "object", "properties": {param.name: _param_schema(param) for param in contract.params}}
         for form in forms:
             form["properties"]["params"] = params
     return {"oneOf": forms}
@@ -518,15 +556,75 @@ def _form(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "title": name, "properties": {name: schema}, "required": [name]}
 
 
+def _instances(tensors: Sequence[Tensor]) -> dict[str, Any]:
+    """Return the schema of a list with an item for each row."""
+    if not tensors:
+        return {}
+    if tensors[0].name is None:
+        return tensor_schema(tensors[0])
+    properties = {str(t.name): tensor_schema(replace(t, shape=t.shape[1:])) for t in tensors}
+    row = {"type": "object", "properties": properties, "required": list(properties)}
+    # The rows of a single tensor need no name.
+    return {"type": "array", "items": row} if len(tensors) > 1 else {"type": "array"}
+
+
+def _inputs(tensors: Sequence[Tensor]) -> dict[str, Any]:
+    """Return the schema of the tensors as a whole."""
+    if not tensors:
+        return {}
+    if tensors[0].name is None:
+        return tensor_schema(tensors[0])
+    properties = {str(t.name): tensor_schema(t) for t in tensors}
+    by_name: dict[str, Any] = {"type": "object", "properties": properties, "required": list(properties)}
+    return by_name if len(tensors) > 1 else {"anyOf": [by_name, tensor_schema(tensors[0])]}
+
+
+def tensor_schema(tensor: Tensor) -> dict[str, Any]:
+    """Return the JSON Schema of a tensor as lists in lists."""
+    schema = dict(_ELEMENTS.get(tensor.dtype.rstrip("0123456789"), {}))
+    for level, size in enumerate(reversed(tensor.shape)):
+        schema = {"type": "array", "items": schema}
+        if size >= 0:
+            schema |= {"minItems": size, "maxItems": size}
+        if level == 0 and tensor.labels:
+            schema["description"] = "A number for each of: " + ", ".join(tensor.labels[:MAX_LABELS])
+            schema["description"] += ", …" if len(tensor.labels) > MAX_LABELS else ""
+    return schema
+
+
+_ELEMENTS: dict[str, dict[str, Any]] = {
+    "float": {"type": ["number", "null"]}, "int": {"type": "integer"}, "uint": {"type": "integer", "minimum": 0},
+    "bool": {"type": "boolean"}, "str": {"type": "string"},
+}  # fmt: skip
+
+
+def _param_schema(param: Param) -> dict[str, Any]:
+    kind = Type("any") if param.kind == "object" else Type(param.kind)
+    schema = json_schema(Type("array", items=kind) if param.is_list else kind)
+    if param.default is not None:
+        schema["default"] = param.default
+    return schema
+
+
 def _answer_schema(contract: Contract) -> dict[str, Any]:
-    if any(column.name is not None for column in contract.outputs):
-        item: dict[str, Any] = row_schema(contract.outputs)
-    elif len(contract.outputs) == 1:
-        item = json_schema(contract.outputs[0].type, nullable=True)
-    else:
-        item = {}
     return {
         "type": "object",
-        "properties": {"predictions": {"type": "array", "items": item}},
+        "properties": {"predictions": _predictions_schema(contract)},
         "required": ["predictions"],
     }
+
+
+def _predictions_schema(contract: Contract) -> dict[str, Any]:
+    """Return what is promised of the predictions; ``{}`` where nothing is."""
+    tensors = contract.output_tensors
+    if tensors:
+        if tensors[0].name is None:
+            return tensor_schema(tensors[0])
+        properties = {str(t.name): tensor_schema(t) for t in tensors}
+        by_name = {"type": "object", "properties": properties}
+        return {"anyOf": [by_name, tensor_schema(tensors[0])]} if len(tensors) == 1 else by_name
+    if any(column.name is not None for column in contract.outputs):
+        return {"type": "array", "items": row_schema(contract.outputs)}
+    if len(contract.outputs) == 1:
+        return {"type": "array", "items": json_schema(contract.outputs[0].type, nullable=True)}
+    return {}

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from taxiway_scoring.contract import Contract
+from taxiway_scoring.failures import LoadFailed
+from taxiway_scoring.methods import PREDICT, by_method, with_method
 from taxiway_scoring.payload import Request
 from taxiway_scoring.refusals import Refused, listed, malformed, violation
 
@@ -23,17 +25,6 @@ MAX_TABLE_BYTES = 512 << 20
 MAX_TABLE_CELLS = 10_000_000
 """More than a JSON body of the usual limit could have."""
 log = logging.getLogger("taxiway")
-
-
-class LoadFailed(Exception):
-    """The model could not be loaded: CamelCase reason, a sentence, what to do, whether trying again may help."""
-
-    def __init__(self, reason: str, message: str, hint: str, *, retryable: bool = True) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.hint = hint
-        self.retryable = retryable
 
 
 class Predictor(Protocol):
@@ -56,7 +47,7 @@ class PyfuncPredictor:
         self.mlflow_version: str = mlflow.__version__
         self._home = f"{Path(mlflow.__file__).parent}{os.sep}"
         self.model = model
-        self._contract = contract
+        self.contract = contract
         self._schema = model.metadata.get_input_schema()
         from_hints = getattr(model.metadata, "_is_signature_from_type_hint", None)
         self.is_typed = bool(from_hints and from_hints())
@@ -73,7 +64,7 @@ class PyfuncPredictor:
             return self.model.predict(data)
         except MlflowException as error:
             if self._is_of_mlflow(error):
-                raise _does_not_fit(self._contract, error) from None
+                raise _does_not_fit(self.contract, error) from None
             raise
 
     def _is_of_mlflow(self, error: BaseException) -> bool:
@@ -98,7 +89,7 @@ class PyfuncPredictor:
         try:
             return self._parse(request.form, request.value)
         except (MlflowException, ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
-            raise _does_not_fit(self._contract, error) from None
+            raise _does_not_fit(self.contract, error) from None
 
     def _parse(self, form: str, value: Any) -> Any:
         from mlflow.utils import proto_json_utils
@@ -137,8 +128,8 @@ class PyfuncPredictor:
             frame = pd.read_parquet(io.BytesIO(body))
         except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError):
             raise malformed("The body is not a Parquet table.") from None
-        missing = [c.name for c in self._contract.columns if c.required and c.name not in frame.columns]
-        if missing and self._contract.names:
+        missing = [c.name for c in self.contract.columns if c.required and c.name not in frame.columns]
+        if missing and self.contract.names:
             raise violation(f"The table lacks {listed(missing)}.", column=missing[0])
         return frame
 
@@ -153,17 +144,23 @@ def _does_not_fit(contract: Contract, error: Exception) -> Refused:
     return violation("The input does not fit the model's schema: check types and shapes.")
 
 
-def load_predictor(files: Path, contract: Contract) -> PyfuncPredictor:
-    """Load the model from a snapshot's files. Raises LoadFailed; the traceback goes to the log."""
+def load_predictor(files: Path, contract: Contract, method: str = PREDICT) -> PyfuncPredictor:
+    """Load the model from a snapshot's files, to answer with a method. Raises LoadFailed; the traceback is logged.
+
+    The predictor's own contract promises what that method returns.
+    """
     # MLflow's own server says this of itself; models with type hints parse their input differently then.
     os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
     try:
         import mlflow.pyfunc
 
-        return PyfuncPredictor(mlflow.pyfunc.load_model(str(files)), contract)
+        model = mlflow.pyfunc.load_model(str(files))
     except Exception as error:
         log.exception("the model cannot be loaded")
         raise explain_load(error) from error
+    if method != PREDICT:
+        contract = with_method(contract, by_method(model, method), method)
+    return PyfuncPredictor(model, contract)
 
 
 def explain_load(error: BaseException) -> LoadFailed:

@@ -20,6 +20,7 @@ from typing import Any
 from taxiway_scoring.answers import plain
 from taxiway_scoring.contract import Contract
 from taxiway_scoring.decoding import Decoder, Rows, rows_of
+from taxiway_scoring.methods import PREDICT
 from taxiway_scoring.payload import JSON_TYPE, Request, read_request
 from taxiway_scoring.plans import NotCompilable, Plan
 from taxiway_scoring.refusals import Refused
@@ -77,9 +78,13 @@ def prove(
     example: bytes | None,
     *,
     seed: int,
+    method: str = PREDICT,
     candidates: Candidates | None = None,
 ) -> Proof:
-    """Find the fastest path that equals ``predictor``, a PyfuncPredictor of the same files. Raises nothing."""
+    """Find the fastest path that equals ``predictor``, a PyfuncPredictor of the same files and method.
+
+    Raises nothing.
+    """
     began = time.monotonic()
     generic = Generic(predictor, contract)
     known = known_rows(contract, example)
@@ -92,7 +97,7 @@ def prove(
         reference = _Reference(generic, known, Sampler(contract, known, seed), began + BUDGET_SECONDS)
     except Different as error:
         return _pyfunc(str(error), seed)
-    for kind, make in candidates or candidates_of(files, metadata, contract, predictor):
+    for kind, make in candidates or candidates_of(files, metadata, contract, predictor, method):
         try:
             plan = make()
             joins = reference.compare(plan.predict)
@@ -120,17 +125,19 @@ def _pyfunc(reason: str, seed: int, rows: int = 0) -> Proof:
     return Proof("pyfunc", True, "mlflow.pyfunc", reason, rows_are_independent=False, rows=rows, batches=(), seed=seed)
 
 
-def candidates_of(files: Path, metadata: Mapping[str, Any], contract: Contract, predictor: Any) -> Candidates:
+def candidates_of(
+    files: Path, metadata: Mapping[str, Any], contract: Contract, predictor: Any, method: str = PREDICT
+) -> Candidates:
     """Return the paths that may serve a model, the fastest first: its kind, and what makes it."""
     from taxiway_scoring.plans import compile_plan
     from taxiway_scoring.plans.frames import FramePlan
     from taxiway_scoring.plans.loading import load_native
 
     def native_frame() -> Plan:
-        return FramePlan.of_native(load_native(files, metadata), contract)
+        return FramePlan.of_native(load_native(files, metadata, method), contract)
 
     return [
-        ("plan", lambda: compile_plan(load_native(files, metadata), contract)),
+        ("plan", lambda: compile_plan(load_native(files, metadata, method), contract)),
         ("frame", native_frame),
         ("frame", lambda: FramePlan.of_pyfunc(predictor.model, contract)),
     ]

@@ -12,10 +12,12 @@ from typing import Any
 
 from taxiway_scoring.contract import Contract
 from taxiway_scoring.decoding import Decoder, Rows, rows_of
+from taxiway_scoring.failures import LoadFailed
+from taxiway_scoring.methods import PREDICT, find_method, with_method
 from taxiway_scoring.payload import Request
 from taxiway_scoring.plans import NotCompilable, Plan, compile_plan
 from taxiway_scoring.plans.loading import Native, load_native
-from taxiway_scoring.predictor import LoadFailed, Predictor, PyfuncPredictor, load_predictor
+from taxiway_scoring.predictor import Predictor, PyfuncPredictor, load_predictor
 from taxiway_scoring.proof import Proof
 
 log = logging.getLogger("taxiway")
@@ -38,6 +40,8 @@ class RowPath:
 class Served:
     """A loaded model: the predictor for any request, the path for plain rows if there is one, and what to tell."""
 
+    contract: Contract
+    """What the endpoint accepts and returns, by the method that answers."""
     predictor: Predictor
     rows: RowPath | None
     path: str
@@ -85,24 +89,33 @@ class Loaded:
 
     files: Path
     contract: Contract
+    method: str
     native: Native | None
     plans: tuple[Plan, Plan] | None
     generic: PyfuncPredictor | None
 
     @classmethod
-    def of(cls, files: Path, metadata: Mapping[str, Any], contract: Contract) -> Loaded:
+    def of(cls, files: Path, metadata: Mapping[str, Any], contract: Contract, method: str = PREDICT) -> Loaded:
         """Load a snapshot's model. Raises LoadFailed."""
         native: Native | None = None
         plans = None
         try:
-            native = load_native(files, metadata)
+            native = load_native(files, metadata, method)
+            if method != PREDICT:
+                find_method(native.model, method)
+                contract = with_method(contract, native.model, method)
             plans = compile_plan(native, contract), compile_plan(native, contract)
+        except LoadFailed:
+            raise
         except NotCompilable as error:
             log.info("no plan: %s", error)
         except Exception as error:
             # MLflow's way to load it finds the words for what is wrong.
             log.info("it cannot be loaded natively: %s", type(error).__name__, exc_info=True)
-        return cls(files, contract, native, plans, None if native is not None else load_predictor(files, contract))
+        if native is not None:
+            return cls(files, contract, method, native, plans, None)
+        generic = load_predictor(files, contract, method)
+        return cls(files, generic.contract, method, None, None, generic)
 
 
 def choose(loaded: Loaded, proof: Proof | None, *, rows_are_independent: bool | None = None) -> Served:
@@ -123,20 +136,23 @@ def choose(loaded: Loaded, proof: Proof | None, *, rows_are_independent: bool | 
         return _generic(loaded, f"the proven path cannot be made: {error}", may_join=bool(rows_are_independent))
 
 
-def serve_by_pyfunc(files: Path, contract: Contract, reason: str, *, rows_are_independent: bool | None) -> Served:
+def serve_by_pyfunc(
+    files: Path, contract: Contract, reason: str, *, rows_are_independent: bool | None, method: str = PREDICT
+) -> Served:
     """Return the generic path, whatever is proven, for a reason to be told. Raises LoadFailed."""
-    loaded = Loaded(files, contract, None, None, load_predictor(files, contract))
+    generic = load_predictor(files, contract, method)
+    loaded = Loaded(files, generic.contract, method, None, None, generic)
     return _generic(loaded, reason, may_join=bool(rows_are_independent))
 
 
 def _generic(loaded: Loaded, reason: str, *, may_join: bool) -> Served:
     contract = loaded.contract
-    predictor = loaded.generic or load_predictor(loaded.files, contract)
+    predictor = loaded.generic or load_predictor(loaded.files, contract, loaded.method)
     decoder = Decoder.of(contract)
     rows = None
     if decoder is not None and not contract.params and not predictor.is_typed:
         rows = RowPath(decoder, AsTable(predictor, contract), None, may_join)
-    return Served(predictor, rows, "pyfunc", "mlflow.pyfunc", reason)
+    return Served(contract, predictor, rows, "pyfunc", "mlflow.pyfunc", reason)
 
 
 def _fast(loaded: Loaded, proof: Proof, *, may_join: bool) -> Served:
@@ -148,9 +164,10 @@ def _fast(loaded: Loaded, proof: Proof, *, may_join: bool) -> Served:
         raise NotCompilable("its input is not a table of named single values")
     plan: Plan
     if proof.needs_mlflow:
-        generic = loaded.generic or load_predictor(files, contract)
+        generic = loaded.generic or load_predictor(files, contract, loaded.method)
         plan = FramePlan.of_pyfunc(generic.model, contract)
-        return Served(generic, RowPath(decoder, plan, None, may_join), proof.path, plan.name, proof.reason)
+        rows = RowPath(decoder, plan, None, may_join)
+        return Served(contract, generic, rows, proof.path, plan.name, proof.reason)
     inline: Plan | None = None
     if proof.path == "plan":
         if loaded.plans is None:
@@ -160,13 +177,14 @@ def _fast(loaded: Loaded, proof: Proof, *, may_join: bool) -> Served:
         raise NotCompilable("it could not be loaded natively")
     else:
         plan = FramePlan.of_native(loaded.native, contract)
-    predictor = PlannedPredictor(plan, contract, lambda: _late(files, contract))
-    return Served(predictor, RowPath(decoder, plan, inline, may_join), proof.path, plan.name, proof.reason)
+    predictor = PlannedPredictor(plan, contract, lambda: _late(files, contract, loaded.method))
+    rows = RowPath(decoder, plan, inline, may_join)
+    return Served(contract, predictor, rows, proof.path, plan.name, proof.reason)
 
 
-def _late(files: Path, contract: Contract) -> PyfuncPredictor:
+def _late(files: Path, contract: Contract, method: str) -> PyfuncPredictor:
     try:
-        return load_predictor(files, contract)
+        return load_predictor(files, contract, method)
     except LoadFailed as error:
         raise RuntimeError(error.message) from error
 

@@ -76,6 +76,7 @@ def model_metadata(contract: Contract, name: str, version: str) -> dict[str, Any
         "outputs": [
             *(
                 {"name": _name(t.name, "predictions"), "datatype": _numpy(t.dtype), "shape": [*t.shape]}
+                | ({"parameters": {"labels": [*t.labels]}} if t.labels else {})
                 for t in contract.output_tensors
             ),
             *(

@@ -16,6 +16,7 @@ from taxiway.domain.people import Permission, Principal
 from taxiway.domain.pods import PodObservation
 from taxiway.domain.resources import Resources, format_cpus, format_memory
 from taxiway.domain.revisions import (
+    Method,
     OnOutputMismatch,
     Revision,
     RevisionState,
@@ -67,6 +68,7 @@ def options_out(options: ScoringOptions) -> OptionsOut:
         on_output_mismatch=str(options.on_output_mismatch),
         serving=str(options.serving),
         rows_are_independent=str(options.rows_are_independent),
+        method=str(options.method),
     )
 
 
@@ -345,4 +347,5 @@ def options_in(base: ScoringOptions, wanted: ConversionIn | ConfigurationIn) -> 
             if wanted.rows_are_independent
             else base.rows_are_independent
         ),
+        method=Method(wanted.method) if wanted.method else base.method,
     )

@@ -42,6 +42,10 @@ Independent = Annotated[
     Literal["as-proven", "yes", "no"] | None,
     typer.Option("--rows-independent", help="Whether rows of several requests may be predicted together."),
 ]
+Method = Annotated[
+    Literal["predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform"] | None,
+    typer.Option("--method", help="Which of the model's methods answers; predict: as the model was logged."),
+]
 StartDeadline = Annotated[
     float | None, typer.Option("--start-deadline", help="Seconds a pod may take to become ready.")
 ]
@@ -86,6 +90,7 @@ def convert(
     start_deadline: StartDeadline = None,
     serving: ServingPath = None,
     rows_independent: Independent = None,
+    method: Method = None,
     open_endpoint: Annotated[bool, typer.Option("--open", help="Let the endpoint be called without a token.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check.")] = False,
     wait: Wait = True,
@@ -107,6 +112,7 @@ def convert(
             start_deadline_seconds=start_deadline,
             serving=serving,
             rows_are_independent=rows_independent,
+            method=method,
             needs_token=not open_endpoint,
         )
         if dry_run:
@@ -263,6 +269,7 @@ def configure(
     start_deadline: StartDeadline = None,
     serving: ServingPath = None,
     rows_independent: Independent = None,
+    method: Method = None,
     needs_token: Annotated[bool | None, typer.Option("--token/--open", help="Whether callers need a token.")] = None,
     tag: Tag = None,
     wait: Wait = True,
@@ -281,6 +288,7 @@ def configure(
         start_deadline_seconds=start_deadline,
         serving=serving,
         rows_are_independent=rows_independent,
+        method=method,
         needs_token=needs_token,
         tags=split_tags(tag) if tag else None,
     )

@@ -54,6 +54,18 @@ class Serving(StrEnum):
     PYFUNC = "pyfunc"
 
 
+class Method(StrEnum):
+    """Which of a model's methods its endpoint answers with."""
+
+    PREDICT = "predict"
+    """As the model was logged: what ``mlflow models serve`` answers with."""
+    PREDICT_PROBA = "predict_proba"
+    PREDICT_LOG_PROBA = "predict_log_proba"
+    DECISION_FUNCTION = "decision_function"
+    SCORE_SAMPLES = "score_samples"
+    TRANSFORM = "transform"
+
+
 class RowsAreIndependent(StrEnum):
     """Whether rows of several requests may be predicted together."""
 
@@ -73,6 +85,7 @@ class ScoringOptions:
     on_output_mismatch: OnOutputMismatch = OnOutputMismatch.PASS
     serving: Serving = Serving.AUTO
     rows_are_independent: RowsAreIndependent = RowsAreIndependent.AS_PROVEN
+    method: Method = Method.PREDICT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

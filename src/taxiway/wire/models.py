@@ -13,6 +13,9 @@ from taxiway.wire import In, Out
 Tags = Annotated[dict[str, str], Field(max_length=50)]
 
 
+MethodName = Literal["predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform"]
+
+
 class ConversionIn(In):
     """Convert to model."""
 
@@ -31,6 +34,9 @@ class ConversionIn(In):
     rows_are_independent: Literal["as-proven", "yes", "no"] | None = Field(
         None, description="Whether rows of several requests may be predicted together."
     )
+    method: MethodName | None = Field(
+        None, description="Which of the model's methods answers; predict: as the model was logged."
+    )
     needs_token: bool = True
     tags: Tags = Field(default_factory=dict)
 
@@ -48,6 +54,9 @@ class ConfigurationIn(In):
     )
     rows_are_independent: Literal["as-proven", "yes", "no"] | None = Field(
         None, description="Whether rows of several requests may be predicted together."
+    )
+    method: MethodName | None = Field(
+        None, description="Which of the model's methods answers; predict: as the model was logged."
     )
     needs_token: bool | None = None
     tags: Tags | None = None
@@ -100,6 +109,7 @@ class OptionsOut(Out):
     on_output_mismatch: str
     serving: str
     rows_are_independent: str
+    method: str
 
 
 class PhaseOut(Out):

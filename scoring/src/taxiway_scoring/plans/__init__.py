@@ -67,6 +67,8 @@ def compile_plan(native: Native, contract: Contract) -> Plan:
     from taxiway_scoring.plans.estimators import compile_estimator
     from taxiway_scoring.plans.matrices import compile_matrix
 
+    if native.method == "transform":
+        raise NotCompilable("what transform returns is a table of any kind")
     steps = _steps(native.model)
     estimator = compile_estimator(steps[-1], native.method)
     matrix = compile_matrix(steps[:-1], contract.columns, in_order=not estimator.adds_exactly)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from taxiway_scoring.methods import PREDICT
 from taxiway_scoring.plans import NotCompilable
 
-PREDICT = "predict"
-METHODS = (PREDICT, "predict_proba", "predict_log_proba", "decision_function")
+LOGGED = (PREDICT, "predict_proba", "predict_log_proba", "decision_function")
+"""Methods that a model may be logged with to be loaded here."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,11 @@ class Native:
     method: str = PREDICT
 
 
-def load_native(files: Path, metadata: Mapping[str, Any]) -> Native:
-    """Load a snapshot's model. Raises NotCompilable for a flavor that is not known, and whatever loading raises."""
+def load_native(files: Path, metadata: Mapping[str, Any], method: str = PREDICT) -> Native:
+    """Load a snapshot's model, to predict with a method; ``predict`` stands for the one that it was logged with.
+
+    Raises NotCompilable for a flavor that is not known, and whatever loading raises.
+    """
     flavors = metadata.get("flavors")
     pyfunc = flavors.get("python_function") if isinstance(flavors, dict) else None
     if not isinstance(flavors, dict) or not isinstance(pyfunc, dict):
@@ -40,11 +44,16 @@ def load_native(files: Path, metadata: Mapping[str, Any]) -> Native:
     if load is None or not isinstance(own, dict):
         kind = "a custom pyfunc model" if str(pyfunc.get("loader_module")).startswith("mlflow.pyfunc") else flavor
         raise NotCompilable(f"its flavor is not known ({kind})")
-    method = str(pyfunc.get("predict_fn") or PREDICT)
-    if method not in METHODS or (flavor != "sklearn" and method != PREDICT):
-        raise NotCompilable(f"it predicts with {method}")
+    if method == PREDICT:
+        method = str(pyfunc.get("predict_fn") or PREDICT)
+        _check_logged(flavor, method)
     _add_code(files, pyfunc.get("code"))
     return Native(flavor, load(files, own, pyfunc), method)
+
+
+def _check_logged(flavor: str, method: str) -> None:
+    if method not in LOGGED or (flavor != "sklearn" and method != PREDICT):
+        raise NotCompilable(f"it predicts with {method}")
 
 
 def _add_code(files: Path, code: object) -> None:

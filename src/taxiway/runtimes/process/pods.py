@@ -117,6 +117,7 @@ def pod_config(pod: PodId, spec: RevisionSpec, places: PodPlaces) -> dict[str, o
         "serving": str(spec.options.serving),
         "spool": _spool(spec, places),
         "rows_are_independent": _INDEPENDENT[spec.options.rows_are_independent],
+        "method": str(spec.options.method),
     }
 
 
@@ -142,6 +143,7 @@ def proof_config(spec: RevisionSpec, places: PodPlaces) -> dict[str, object]:
         "snapshot": str(places.snapshot),
         "manifest_digest": spec.snapshot,
         "threads": 1,
+        "method": str(spec.options.method),
     }
 
 

@@ -117,7 +117,7 @@ class ProcessProver:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _key(self, spec: RevisionSpec) -> str:
-        facts = [spec.snapshot, spec.environment, self._scoring.name, _cpu()]
+        facts = [spec.snapshot, spec.environment, self._scoring.name, str(spec.options.method), _cpu()]
         return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
 
     def _result(self, key: str) -> Path:
