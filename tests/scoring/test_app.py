@@ -70,7 +70,7 @@ async def test_routes() -> None:
         assert (await ask(app, path=path)).status == 200
         assert (await ask(app, "HEAD", path)).status == 200
     assert (await ask(app, path="/version")).body == b"3.0"
-    assert b"<table>" in (await ask(app, path="/docs")).body
+    assert b"<table" in (await ask(app, path="/docs")).body
     for method, path, status in (
         ("GET", "/", 404), ("GET", "/invocations", 405), ("PUT", "/invocations", 405), ("POST", "/ping", 405),
         ("GET", "/ping/", 404), ("GET", "//ping", 404), ("GET", "/%70ing", 404),

@@ -14,6 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from taxiway_scoring.contract import SCALARS, Contract, compile_signature, openapi
 from taxiway_scoring.payload import JSON_TYPE, read_request
+from taxiway_scoring.refusals import Refused
 from tests.scoring.apps import a_contract, a_tensor, an_app, ask
 
 VALUES: dict[str, Any] = {
@@ -104,10 +105,24 @@ def test_each_type_alone_optional_and_in_a_list(kind: str) -> None:
         ("a", kind), ("o", kind), ("l", {"type": "array", "items": {"type": kind}}), optional=("o",)
     )  # fmt: skip
     value = VALUES[kind]
-    for row in ([value, value, [value]], [value, None, []]):
-        example = {"dataframe_records": [dict(zip("aol", row, strict=True))]}
+    for row in ({"a": value, "o": value, "l": [value]}, {"a": value, "l": []}):
+        example = {"dataframe_records": [row]}
         read_request(contract, json.dumps(example).encode(), JSON_TYPE)
         validate(openapi(contract, title="m", version="1", example=example))
+
+
+@pytest.mark.parametrize("kind", SCALARS)
+@pytest.mark.parametrize("is_required", [True, False])
+def test_null_is_allowed_where_the_endpoint_takes_it(kind: str, *, is_required: bool) -> None:
+    contract = a_contract(("a", kind), optional=() if is_required else ("a",))
+    body = {"dataframe_records": [{"a": None}]}
+    schema = openapi(contract, title="m", version="1")["paths"]["/invocations"]["post"]["requestBody"]["content"]
+    try:
+        read_request(contract, json.dumps(body).encode(), JSON_TYPE)
+        is_taken = True
+    except Refused:
+        is_taken = False
+    assert jsonschema.Draft202012Validator(schema["application/json"]["schema"]).is_valid(body) is is_taken
 
 
 def of_tensors() -> Iterator[tuple[list[dict[str, Any]], Any]]:
@@ -125,7 +140,7 @@ def of_tensors() -> Iterator[tuple[list[dict[str, Any]], Any]]:
     yield [a_tensor("int64")], {"inputs": 3}
 
 
-@pytest.mark.parametrize(("tensors", "example"), of_tensors())
+@pytest.mark.parametrize(("tensors", "example"), list(of_tensors()))
 def test_tensors(tensors: list[dict[str, Any]], example: Any) -> None:
     contract = a_contract(inputs=tensors, outputs=tensors)
     validate(openapi(contract, title="m", version="1", example=example))

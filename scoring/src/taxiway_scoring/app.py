@@ -25,7 +25,7 @@ from taxiway_scoring.answers import plain, write_array, write_predictions
 from taxiway_scoring.contract import NULLABLE, Contract, Mismatch, Tensor, check_value, fits_tensor, openapi
 from taxiway_scoring.deadlines import Overdue
 from taxiway_scoring.decoding import Rows
-from taxiway_scoring.docs import page
+from taxiway_scoring.docs import POLICY, page
 from taxiway_scoring.payload import JSON_TYPE, Request, lacking, read_request
 from taxiway_scoring.predictor import Predictor
 from taxiway_scoring.refusals import Refused, listed, malformed
@@ -654,7 +654,8 @@ class ScoringApp:
         return HttpResponse(200, self._openapi)
 
     def _docs(self) -> HttpResponse:
-        return HttpResponse(200, page(json.loads(self._openapi)), "text/html; charset=utf-8")
+        text = page(json.loads(self._openapi), self._contract)
+        return HttpResponse(200, text, "text/html; charset=utf-8", {"Content-Security-Policy": POLICY})
 
     def _metrics(self) -> HttpResponse:
         return HttpResponse(200, self.telemetry.render(), "text/plain; version=0.0.4; charset=utf-8")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from taxiway_scoring.contract import EXPECTED, NULLABLE, Column, Contract, Mismatch, Tensor, check_value, fits_scalar
+from taxiway_scoring.contract import EXPECTED, Column, Contract, Mismatch, Tensor, check_value, fits_scalar
 from taxiway_scoring.refusals import listed, malformed, violation
 
 EXACT = 2**53
@@ -263,10 +263,7 @@ def check_cells(column: Column, cells: Iterable[tuple[int, Any]], *, is_array: b
 
 def _may_be_null(column: Column, *, is_array: bool) -> bool:
     """Tell whether null has a place: MLflow turns it into false, 'None' or an error everywhere else."""
-    kind = column.type.kind
-    if column.type.is_scalar:
-        return kind in NULLABLE and not (is_array and kind == "string")
-    return kind == "any" or not column.required
+    return may_be_null(column) and not (is_array and column.type.kind == "string")
 
 
 def _check_names(contract: Contract, given: Iterable[str]) -> None:

@@ -398,12 +398,19 @@ def json_schema(type_: Type, *, nullable: bool = False) -> dict[str, Any]:
     return schema
 
 
-def row_schema(columns: Sequence[Column]) -> dict[str, Any]:
-    """Return the JSON Schema of one row as an object."""
+def may_be_null(column: Column) -> bool:
+    """Tell whether null has a place in a column of a table; what is optional may always be left out."""
+    if column.type.is_scalar:
+        return column.type.kind in NULLABLE
+    return column.type.kind == "any" or not column.required
+
+
+def row_schema(columns: Sequence[Column], *, is_answer: bool = False) -> dict[str, Any]:
+    """Return the JSON Schema of one row as an object. In an answer null stands for whatever is missing."""
     return {
         "type": "object",
         "properties": {
-            column.name: json_schema(column.type, nullable=not column.required or column.type.kind in NULLABLE)
+            column.name: json_schema(column.type, nullable=may_be_null(column) or (is_answer and not column.required))
             for column in columns
             if column.name is not None
         },
@@ -601,9 +608,16 @@ _ELEMENTS: dict[str, dict[str, Any]] = {
 def _param_schema(param: Param) -> dict[str, Any]:
     kind = Type("any") if param.kind == "object" else Type(param.kind)
     schema = json_schema(Type("array", items=kind) if param.is_list else kind)
-    if param.default is not None:
+    if param.default is not None and _has_json(param.default):
         schema["default"] = param.default
     return schema
+
+
+def _has_json(value: Any) -> bool:
+    try:
+        return bool(json.dumps(value, allow_nan=False))
+    except ValueError:
+        return False
 
 
 def _answer_schema(contract: Contract) -> dict[str, Any]:
@@ -624,7 +638,7 @@ def _predictions_schema(contract: Contract) -> dict[str, Any]:
         by_name = {"type": "object", "properties": properties}
         return {"anyOf": [by_name, tensor_schema(tensors[0])]} if len(tensors) == 1 else by_name
     if any(column.name is not None for column in contract.outputs):
-        return {"type": "array", "items": row_schema(contract.outputs)}
+        return {"type": "array", "items": row_schema(contract.outputs, is_answer=True)}
     if len(contract.outputs) == 1:
         return {"type": "array", "items": json_schema(contract.outputs[0].type, nullable=True)}
     return {}
