@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from taxiway_scoring.contract import EXPECTED, Column, Contract, Mismatch, Tensor, check_value, fits_scalar
+from taxiway_scoring.contract import EXPECTED, Column, Contract, Mismatch, Tensor, check_value, fits_scalar, may_be_null
 from taxiway_scoring.refusals import listed, malformed, violation
 
 EXACT = 2**53

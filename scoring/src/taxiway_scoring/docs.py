@@ -61,17 +61,23 @@ def page(document: dict[str, Any], contract: Contract) -> bytes:
         f"<meta name=viewport content='width=device-width,initial-scale=1'><style>{_STYLE}</style><main>",
         f"<h1>{name} <small>version {version}</small></h1>",
         "<div class=call><b>POST</b><code>invocations</code></div>",
-        f"<p>Predicts by the model's <code>{html.escape(contract.method)}</code>. Below, <code>$URL</code> is this "
-        "page's address without <code>/docs</code>, and <code>$TOKEN</code> an access token, where the endpoint needs "
-        "one.",
-        "<nav><a href=#input>Input</a><a href=#output>Output</a><a href=#call>Call it</a><a href=#errors>Errors</a>"
-        "<a href=openapi.json>OpenAPI document</a></nav>",
+        (
+            f"<p>Predicts by the model's <code>{html.escape(contract.method)}</code>. Below, <code>$URL</code> is this "
+            "page's address without <code>/docs</code>, and <code>$TOKEN</code> an access token, where the endpoint needs "
+            "one."
+        ),
+        (
+            "<nav><a href=#input>Input</a><a href=#output>Output</a><a href=#call>Call it</a><a href=#errors>Errors</a>"
+            "<a href=openapi.json>OpenAPI document</a></nav>"
+        ),
         *_input(contract, list(content)),
         "<h2 id=output>Output</h2>",
         *_output(contract),
         *_call(body),
-        "<h2 id=errors>Errors</h2><p>As <code>application/problem+json</code>, with a <code>reason</code>, a "
-        "<code>detail</code> and, where there is one, <code>row</code> and <code>column</code>. No value is repeated.",
+        (
+            "<h2 id=errors>Errors</h2><p>As <code>application/problem+json</code>, with a <code>reason</code>, a "
+            "<code>detail</code> and, where there is one, <code>row</code> and <code>column</code>. No value is repeated."
+        ),
         *_table(
             ("Status", "Means", "What to do"),
             (
@@ -143,7 +149,7 @@ def _output(contract: Contract) -> list[str]:
 
 def _tensors(tensors: Sequence[Tensor], otherwise: str) -> list[str]:
     def cells(tensor: Tensor) -> tuple[str, str, str]:
-        shape = " × ".join("any" if size < 0 else str(size) for size in tensor.shape) or "a single value"
+        shape = " \u00d7 ".join("any" if size < 0 else str(size) for size in tensor.shape) or "a single value"
         labels = f"<br><span class=soft>{html.escape(', '.join(tensor.labels[:MAX_SHOWN]))}</span>"
         return _code(tensor.name or otherwise), _code(tensor.dtype), shape + (labels if tensor.labels else "")
 
