@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-import pprint
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from taxiway_scoring.contract import EXPECTED, Column, Contract, Tensor, Type, may_be_null
@@ -63,8 +62,8 @@ def page(document: dict[str, Any], contract: Contract) -> bytes:
         "<div class=call><b>POST</b><code>invocations</code></div>",
         (
             f"<p>Predicts by the model's <code>{html.escape(contract.method)}</code>. Below, <code>$URL</code> is this "
-            "page's address without <code>/docs</code>, and <code>$TOKEN</code> an access token, where the endpoint needs "
-            "one."
+            "page's address without <code>/docs</code>, and <code>$TOKEN</code> an access token, where the endpoint "
+            "needs one."
         ),
         (
             "<nav><a href=#input>Input</a><a href=#output>Output</a><a href=#call>Call it</a><a href=#errors>Errors</a>"
@@ -76,7 +75,8 @@ def page(document: dict[str, Any], contract: Contract) -> bytes:
         *_call(body),
         (
             "<h2 id=errors>Errors</h2><p>As <code>application/problem+json</code>, with a <code>reason</code>, a "
-            "<code>detail</code> and, where there is one, <code>row</code> and <code>column</code>. No value is repeated."
+            "<code>detail</code> and, where there is one, <code>row</code> and <code>column</code>. No value is "
+            "repeated."
         ),
         *_table(
             ("Status", "Means", "What to do"),
@@ -110,6 +110,8 @@ def _input(contract: Contract, forms: Sequence[str]) -> list[str]:
         parts += _tensors(contract.tensors, "input")
     else:
         parts.append("<p>The model was logged without a signature: what it takes is not known here.")
+    kinds = ", ".join(f"<code>{html.escape(form)}</code>" for form in forms)
+    parts.append(f"<p class=soft>Content types: {kinds}.")
     if contract.params:
         parts.append(
             "<h2>Parameters</h2><p>All may be left out; they stand beside the rows, under <code>params</code>."
@@ -121,8 +123,6 @@ def _input(contract: Contract, forms: Sequence[str]) -> list[str]:
                 for p in contract.params
             ),
         )
-    kinds = ", ".join(f"<code>{html.escape(form)}</code>" for form in forms)
-    parts.append(f"<p class=soft>Content types: {kinds}.")
     return parts
 
 
@@ -167,7 +167,7 @@ def _call(body: Any) -> list[str]:
     )
     python = (
         "import os\n\nimport requests\n\n"
-        f"body = {pprint.pformat(body, width=LINE, compact=True, sort_dicts=False)}\n"
+        f"body = {pretty(body, write=repr)}\n"
         "answer = requests.post(\n"
         '    os.environ["URL"] + "/invocations",\n'
         "    json=body,\n"
@@ -215,20 +215,24 @@ def _body(contract: Contract, example: Any) -> Any:
     return shown
 
 
-def pretty(value: Any, indent: int = 0) -> str:
-    """Return JSON with a line of its own for whatever fits into one."""
-    flat = json.dumps(value, ensure_ascii=False)
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def pretty(value: Any, indent: int = 0, *, write: Callable[[Any], str] = _json) -> str:
+    """Return JSON (or what ``write`` writes) with a line of its own for whatever fits into one."""
+    flat = write(value)
     if len(flat) + indent <= LINE or not isinstance(value, (dict, list)) or not value:
         return flat
-    inner = " " * (indent + 2)
+    inner, end = " " * (indent + 2), "\n" + " " * indent
     if isinstance(value, dict):
-        lines = [f"{inner}{json.dumps(key, ensure_ascii=False)}: {pretty(v, indent + 2)}" for key, v in value.items()]
-        return "{\n" + ",\n".join(lines) + "\n" + " " * indent + "}"
-    lines = [inner + pretty(item, indent + 2) for item in value]
-    if all(not isinstance(item, (dict, list)) for item in value):  # many single values: as many a line as fit
-        lines = _filled([json.dumps(item, ensure_ascii=False) for item in value], inner)
-        return "[\n" + "\n".join(lines) + "\n" + " " * indent + "]"
-    return "[\n" + ",\n".join(lines) + "\n" + " " * indent + "]"
+        lines = [f"{inner}{write(key)}: {pretty(item, indent + 2, write=write)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(lines) + end + "}"
+    is_of_rows = all(isinstance(item, (dict, list)) for item in value)
+    if is_of_rows or any(len(write(item)) + len(inner) >= LINE for item in value):
+        lines = [inner + pretty(item, indent + 2, write=write) for item in value]
+        return "[\n" + ",\n".join(lines) + end + "]"
+    return "[\n" + "\n".join(_filled([write(item) for item in value], inner)) + end + "]"
 
 
 def _filled(items: Sequence[str], inner: str) -> list[str]:
