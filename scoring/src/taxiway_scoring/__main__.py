@@ -345,7 +345,7 @@ def run(config: dict[str, Any], reports: Reports) -> None:
         ),
         example=example,
         on_stuck=lambda: _end_stuck(reports, is_worker=workers > 1),
-        spool=spool_of(config),
+        spool=None if served.path == "pyfunc" else spool_of(config),
         board=board,
     )
     app.telemetry.load_seconds = load_seconds
