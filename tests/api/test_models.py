@@ -123,6 +123,21 @@ async def test_configure_keeps_what_is_left_out_and_makes_the_change(world: Worl
     assert [revision["number"] for revision in seen["revisions"]] == [1, 2]
 
 
+async def test_the_method_is_an_option_that_is_kept(world: World) -> None:
+    async with world.speak_as("member") as client:
+        before = (await client.get(VERSION)).json()
+        answer = await client.patch(VERSION, json={"method": "predict_proba"})
+        await client.patch(VERSION, json={"memory": "2Gi"})
+        seen = (await client.get(VERSION)).json()
+        refused = await client.patch(VERSION, json={"method": "fit"})
+
+    assert answer.status_code == 200, answer.text
+    assert before["options"]["method"] == "predict"
+    assert seen["options"]["method"] == "predict_proba"
+    assert [revision["number"] for revision in seen["revisions"]] == [1, 2, 3]
+    assert refused.status_code == 422
+
+
 @pytest.mark.parametrize(("match", "status"), [('"1"', 200), ("1", 200), ('"7"', 412), ("x", 400), ("*", 400)])
 async def test_if_match_names_the_generation(world: World, match: str, status: int) -> None:
     async with world.speak_as("member") as client:

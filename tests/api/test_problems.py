@@ -70,6 +70,7 @@ def test_waiting_is_said_in_seconds() -> None:
         ({"model": "a", "timeout_seconds": CANARY}, "/timeout_seconds"),
         ({"model": "a", "timeout_seconds": 301}, "/timeout_seconds"),
         ({"model": "a", "on_output_mismatch": CANARY}, "/on_output_mismatch"),
+        ({"model": "a", "method": CANARY}, "/method"),
         ({"model": "a", "logged_model": CANARY}, "/logged_model"),
         ([CANARY], ""),
         (CANARY, ""),

@@ -18,11 +18,13 @@ from taxiway.runtimes.process.pods import (
     Confinement,
     PodPlaces,
     PodSeen,
+    check_config,
     observe_pod,
     plan_pods,
     pod_child,
     pod_config,
     pod_labels,
+    proof_config,
     whole_cpus,
 )
 from taxiway.stub.children import ChildPhase, ChildStatus, Level, Report, Trouble
@@ -68,6 +70,11 @@ def test_the_scoring_server_is_told_all_it_must_know() -> None:
         "limits": {"body_bytes": 1000, "timeout_seconds": 5, "concurrency": 1, "queue": 128, "drain_seconds": 30.0,
                    "header_seconds": 10, "idle_seconds": 300},
     }  # fmt: skip
+
+
+def test_proofs_and_checks_are_of_the_method_that_answers() -> None:
+    assert proof_config(SPEC, PLACES)["method"] == "predict_proba"
+    assert check_config(SPEC, PLACES)["method"] == "predict_proba"
 
 
 def test_a_pod_is_shut_in_with_its_own_things_only() -> None:

@@ -30,7 +30,7 @@ def test_columns_params_outputs_snippets_and_errors() -> None:
     assert "<code>array of long</code><td>no<td>yes" in text
     assert "<td><code>top</code><td><code>long</code><td><code>3</code>" in text
     assert "the model's <code>predict_proba</code>" in text
-    assert "any \u00d7 2<br><span class=soft>n, y</span>" in text
+    assert "rows \u00d7 2<br><span class=soft>n, y</span>" in text
     assert "[[1.5], [null]]" in text
     assert "[[1.5], [None]]" in text
     assert "77.0" not in text
@@ -52,7 +52,7 @@ def test_a_quote_in_the_example_does_not_end_the_command() -> None:
 
 def test_models_of_which_little_is_known() -> None:
     assert "without a signature" in draw(Contract())
-    assert "any \u00d7 3" in draw(a_contract(inputs=[a_tensor("float64", -1, 3)]), {"inputs": [[1, 2, 3]]})
+    assert "rows \u00d7 3" in draw(a_contract(inputs=[a_tensor("float64", -1, 3)]), {"inputs": [[1, 2, 3]]})
     many = draw(a_contract(*((f"c{at}", "double") for at in range(502)), outputs=[{"type": "long"}]))
     assert "And 2 more" in many
 

@@ -149,11 +149,15 @@ def _output(contract: Contract) -> list[str]:
 
 def _tensors(tensors: Sequence[Tensor], otherwise: str) -> list[str]:
     def cells(tensor: Tensor) -> tuple[str, str, str]:
-        shape = " \u00d7 ".join("any" if size < 0 else str(size) for size in tensor.shape) or "a single value"
+        shape = " \u00d7 ".join(_length(at, size) for at, size in enumerate(tensor.shape)) or "a single value"
         labels = f"<br><span class=soft>{html.escape(', '.join(tensor.labels[:MAX_SHOWN]))}</span>"
         return _code(tensor.name or otherwise), _code(tensor.dtype), shape + (labels if tensor.labels else "")
 
     return _table(("Tensor", "Type", "Shape"), map(cells, tensors))
+
+
+def _length(level: int, size: int) -> str:
+    return str(size) if size >= 0 else "any" if level else "rows"
 
 
 def _call(body: Any) -> list[str]:

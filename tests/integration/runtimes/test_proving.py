@@ -14,7 +14,7 @@ import pytest
 
 from taxiway.domain.ids import EnvironmentId, PodId
 from taxiway.domain.proofs import LiveCheck, ProofProgress, ProofState
-from taxiway.domain.revisions import RevisionSpec
+from taxiway.domain.revisions import Method, RevisionSpec, ScoringOptions
 from taxiway.runtimes.process.pods import Confinement
 from taxiway.runtimes.process.proving import ProcessProver
 from taxiway.stub import children, levels
@@ -202,3 +202,9 @@ async def test_what_callers_sent_can_turn_a_path_off_for_good(workshop: Workshop
     await again.begin(SPEC)
     assert (await again.observe(SPEC)) == seen, "callers found what proofs do not"
     assert not list((workshop.root / "proofs" / "checks").iterdir())
+
+
+async def test_what_is_proven_of_one_method_is_not_of_another(workshop: Workshop) -> None:
+    prover = workshop.prover(TELLS)
+    other = replace(SPEC, options=ScoringOptions(method=Method.PREDICT_PROBA))
+    assert prover.locate(other) != prover.locate(SPEC)
