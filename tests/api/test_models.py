@@ -135,7 +135,7 @@ async def test_the_method_is_an_option_that_is_kept(world: World) -> None:
     assert before["options"]["method"] == "predict"
     assert seen["options"]["method"] == "predict_proba"
     assert [revision["number"] for revision in seen["revisions"]] == [1, 2, 3]
-    assert refused.status_code == 422
+    assert refused.status_code == 400
 
 
 @pytest.mark.parametrize(("match", "status"), [('"1"', 200), ("1", 200), ('"7"', 412), ("x", 400), ("*", 400)])

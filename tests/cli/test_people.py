@@ -136,3 +136,11 @@ def test_the_audit_log_goes_to_a_new_private_file(run: Run, tmp_path: Path) -> N
     again = run("audit", "export", "--output", str(file))
     assert again.exit_code == ExitCode.FAILED
     assert "File exists" in again.stderr
+
+
+def test_the_method_is_sent_and_another_word_is_refused(run: Run, sent: Sent) -> None:
+    told = ("model", "convert", "run-1", "--name", "fraud", "--project", "shop", "--no-wait", "--method")
+    run(*told, "predict_proba")
+    assert sent[0][2]["method"] == "predict_proba"
+    assert run(*told, "fit").exit_code == 2
+    assert len(sent) == 1
