@@ -12,6 +12,7 @@ from taxiway_scoring.contract import Contract, compile_signature
 from taxiway_scoring.payload import Request
 from taxiway_scoring.server import Connection, Connections, ServerLimits
 from taxiway_scoring.spool import Spool
+from taxiway_scoring.tables import Columns
 
 
 def a_contract(*columns: tuple[str | None, Any], optional: tuple[str, ...] = (), **more: Any) -> Contract:
@@ -28,6 +29,16 @@ def a_contract(*columns: tuple[str | None, Any], optional: tuple[str, ...] = (),
 def a_tensor(dtype: str, *shape: int, name: str | None = None) -> dict[str, Any]:
     named = {} if name is None else {"name": name}
     return {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": list(shape)}, **named}
+
+
+class ByRows:
+    """The part of a plan that is the same for every plan of rows."""
+
+    def predict(self, rows: Any) -> Any:
+        raise NotImplementedError
+
+    def predict_columns(self, columns: Columns) -> Any:
+        return self.predict(list(zip(*(columns.cells(at) for at in range(len(columns.values))), strict=True)))
 
 
 class FakePredictor:

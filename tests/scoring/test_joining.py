@@ -15,10 +15,10 @@ from taxiway_scoring.app import JOINED_ROWS, ScoringApp, bounded
 from taxiway_scoring.decoding import Decoder
 from taxiway_scoring.serving import RowPath
 from taxiway_scoring.spool import Spool
-from tests.scoring.apps import FakePredictor, Wire, X, an_app, predict
+from tests.scoring.apps import ByRows, FakePredictor, Wire, X, an_app, predict
 
 
-class APlan:
+class APlan(ByRows):
     """Predicts by a function of rows; remembers how many it was given."""
 
     name = "a plan"

@@ -14,13 +14,13 @@ from taxiway_scoring.decoding import Rows
 from taxiway_scoring.payload import Request
 from taxiway_scoring.plans import NotCompilable
 from taxiway_scoring.proof import BUDGET_SECONDS, Proof, prove, read_proof, same
-from tests.scoring.apps import FakePredictor, a_contract, a_tensor
+from tests.scoring.apps import ByRows, FakePredictor, a_contract, a_tensor
 
 CONTRACT = a_contract(("x", "double"), ("s", "string"))
 EXAMPLE = b'{"dataframe_split": {"columns": ["x", "s"], "data": [[1.5, "a"], [2.5, "b"]]}}'
 
 
-class FakePlan:
+class FakePlan(ByRows):
     """A path around a function of one row."""
 
     needs_mlflow = False
