@@ -18,8 +18,8 @@ from taxiway_scoring.payload import Request
 from taxiway_scoring.plans import Plan, compile_plan
 from taxiway_scoring.plans.loading import load_native
 from taxiway_scoring.predictor import PyfuncPredictor, find_example, load_predictor
-from taxiway_scoring.tables import Columns
 from taxiway_scoring.proof import Proof, prove
+from taxiway_scoring.tables import Columns
 
 if TYPE_CHECKING:
     Wrong = Callable[[Plan, Contract], Callable[[Rows], Any]]

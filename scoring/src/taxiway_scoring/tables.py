@@ -226,6 +226,8 @@ def _bound_pages(facts: Any, leaves: Sequence[int], body: bytes) -> None:
     for group in range(facts.num_row_groups):
         for leaf in leaves:
             about, chunk = facts.schema.column(leaf), facts.row_group(group).column(leaf)
+            if chunk.num_values <= 0:  # then no page is read
+                continue
             start = chunk.data_page_offset
             if chunk.has_dictionary_page and 0 < (chunk.dictionary_page_offset or 0) < start:
                 start = chunk.dictionary_page_offset
@@ -257,7 +259,7 @@ def _names_of(table: Any) -> list[str]:
 
 def _columns(contract: Contract, table: Any) -> Columns:
     present = [column for column in contract.columns if column.name in table.schema.names]
-    read = [_typed(column, table.column(column.name).combine_chunks()) for column in present]
+    read = [_read_column(column, table.column(column.name)) for column in present]
     return Columns(
         names=tuple(str(column.name) for column in present),
         kinds=tuple(column.type.kind for column in present),
@@ -265,6 +267,18 @@ def _columns(contract: Contract, table: Any) -> Columns:
         count=table.num_rows,
         is_plain=len(present) == len(contract.columns) and table.num_rows > 0 and not any(map(_has_infinite, read)),
     )
+
+
+def _read_column(column: Column, chunks: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        array = chunks.combine_chunks()
+        if hasattr(array, "num_chunks"):  # none, or more than one can hold
+            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=array.type)
+        return _typed(column, array)
+    except pa.ArrowException:  # types that pyarrow knows and does little with
+        raise _misfit(column, None) from None
 
 
 def _has_infinite(values: Any) -> bool:
@@ -280,8 +294,6 @@ def _typed(column: Column, array: Any) -> Any:
     import pyarrow as pa
 
     kind, type_ = column.type.kind, array.type
-    if hasattr(array, "num_chunks"):  # older versions make no array of no chunk
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=array.type)
     if pa.types.is_dictionary(type_) and kind not in ("string", "datetime"):
         array = array.dictionary_decode()
         type_ = array.type
@@ -324,7 +336,7 @@ def _first(mask: Any) -> int:
 
 def _is_text(pa: Any, type_: Any) -> bool:
     if pa.types.is_dictionary(type_):
-        type_ = type_.value_type
+        return bool(pa.types.is_string(type_.value_type) or pa.types.is_large_string(type_.value_type))
     is_view = getattr(pa.types, "is_string_view", lambda _: False)
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or is_view(type_))
 
@@ -343,10 +355,18 @@ def _texts(pa: Any, array: Any) -> list[Any]:
             return [None if at is None else known[at] for at in places]
         return known[indices.to_numpy(zero_copy_only=False)].tolist()  # type: ignore[no-any-return]
     if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-        # Views of the same bytes may be many; 64-bit lengths, so that their sum cannot wrap.
-        _bound(0, pc.sum(pc.binary_length(array).cast(pa.int64())).as_py() or 0)
+        _bound(0, _bytes_of_views(array))
         array = array.cast(pa.large_string())
     return array.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
+
+
+def _bytes_of_views(array: Any) -> int:
+    """Return how many bytes texts have of which each is a view (its length, then where it is): many may be the same."""
+    import numpy as np
+
+    views = np.frombuffer(array.buffers()[1], dtype=np.int32).reshape(-1, 4)
+    lengths = views[array.offset : array.offset + len(array), 0].astype(np.int64)
+    return int(lengths[array.is_valid().to_numpy(zero_copy_only=False)].sum())
 
 
 def _times(column: Column, array: Any) -> list[Any]:
@@ -450,7 +470,8 @@ def _is_known(pa: Any, type_: Any) -> bool:
     if types.is_map(type_):
         return types.is_string(type_.key_type) and _is_known(pa, type_.item_type)
     if types.is_dictionary(type_):
-        return _is_text(pa, type_)
+        type_ = type_.value_type
+        return bool(_is_text(pa, type_) or types.is_binary(type_) or types.is_large_binary(type_))
     return bool(
         types.is_null(type_) or types.is_boolean(type_) or types.is_integer(type_) or types.is_floating(type_)
         or types.is_string(type_) or types.is_large_string(type_) or types.is_binary(type_)
@@ -470,7 +491,7 @@ def _count(pa: Any, array: Any) -> int:
     if types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_):
         return len(array) + _count(pa, array.flatten())
     if types.is_dictionary(type_):
-        lengths = pc.binary_length(array.dictionary.cast(pa.large_string())).cast(pa.int64())
+        lengths = pc.binary_length(array.dictionary.cast(pa.large_binary()))
         return len(array) + (pc.sum(pc.take(lengths, array.indices)).as_py() or 0)
     return len(array)
 
@@ -497,6 +518,8 @@ def _iso(values: Any, array: Any) -> list[Any]:
 def _converter(pa: Any, type_: Any) -> Callable[[Any], Any]:
     """Return what turns a value of a type, which is not null, to what JSON has."""
     types = pa.types
+    if types.is_dictionary(type_):
+        type_ = type_.value_type
     if types.is_floating(type_):
         return lambda value: None if value != value else value
     if types.is_binary(type_) or types.is_large_binary(type_):
