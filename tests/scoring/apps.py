@@ -163,10 +163,26 @@ class Wire:
             head, _, rest = rest.partition(b"\r\n\r\n")
             first, *lines = head.decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-            length = int(headers["content-length"])
-            found.append((int(first.split()[1]), headers, rest[:length]))
-            rest = rest[length:]
+            if headers.get("transfer-encoding") == "chunked":
+                body, rest = _unchunked(rest)
+            else:
+                length = int(headers["content-length"])
+                body, rest = rest[:length], rest[length:]
+            found.append((int(first.split()[1]), headers, body))
         return found
+
+
+def _unchunked(data: bytes) -> tuple[bytes, bytes]:
+    """Return the body of chunks, and what comes behind them."""
+    parts = []
+    while True:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        parts.append(data[:length])
+        assert data[length : length + 2] == b"\r\n"
+        data = data[length + 2 :]
+        if not length:
+            return b"".join(parts), data
 
 
 def a_post(body: bytes, *headers: str, path: str = "/invocations") -> bytes:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taxiway_scoring import declared
-from taxiway_scoring.declared import DELTA_BYTE_ARRAY, Malformed, of_arrow_stream, of_parquet_column
+from taxiway_scoring.declared import DELTA_BYTE_ARRAY, Malformed, TooLarge, of_arrow_stream, of_parquet, read_footer
 
 ROWS = 3_000
 TABLE = pa.table(
@@ -37,6 +37,9 @@ def a_parquet(table: Any = TABLE, **options: Any) -> bytes:
     sink = io.BytesIO()
     pyarrow.parquet.write_table(table, sink, **options)
     return sink.getvalue()
+
+
+SMALL = a_parquet(TABLE.slice(0, 20))
 
 
 @pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
@@ -64,40 +67,56 @@ def test_any_bytes_are_a_stream_or_malformed(at: int, byte: int, cut: int) -> No
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"compression": "zstd", "data_page_version": "2.0"}, {"use_dictionary": False}]
+    "options",
+    [{}, {"compression": "zstd", "data_page_version": "2.0"}, {"use_dictionary": False}, {"row_group_size": 999}],
 )
-def test_a_column_of_parquet_says_what_it_unpacks_to(options: dict[str, Any]) -> None:
+def test_parquet_says_what_it_unpacks_to(options: dict[str, Any]) -> None:
     body = a_parquet(**options)
-    facts = pyarrow.parquet.read_metadata(io.BytesIO(body)).row_group(0)
-    for at in range(facts.num_columns):
-        chunk = facts.column(at)
-        start = min(filter(None, (chunk.dictionary_page_offset, chunk.data_page_offset)))
-        found = of_parquet_column(body, start, chunk.total_compressed_size)
-        assert found.cells == chunk.num_values
-        assert 0.9 * chunk.total_uncompressed_size - 200 < found.size <= chunk.total_uncompressed_size
-        assert bool(found.dictionary) == chunk.has_dictionary_page
-        with pytest.raises(Malformed):
-            of_parquet_column(body, start, len(body))
-        with pytest.raises(Malformed):
-            of_parquet_column(body, start + 1, chunk.total_compressed_size - 1)
+    footer = read_footer(body)
+    assert (footer.rows, [(leaf.root, leaf.is_text, leaf.is_flat) for leaf in footer.leaves]) == (
+        ROWS, [("n", False, True), ("s", True, True), ("d", True, True), ("l", False, False)],
+    )  # fmt: skip
+    facts = pyarrow.parquet.read_metadata(io.BytesIO(body))
+    groups = [facts.row_group(at) for at in range(facts.num_row_groups)]
+    for at, leaf in enumerate(footer.leaves):
+        found = of_parquet(body, footer, frozenset([leaf.root]))
+        chunks = [group.column(at) for group in groups]
+        said = sum(chunk.total_uncompressed_size for chunk in chunks)
+        assert found.cells == sum(chunk.num_values for chunk in chunks)
+        assert 0.9 * said - 200 * len(chunks) < found.size <= said
+    assert of_parquet(body, footer).cells == 5 * ROWS
+
+
+def test_texts_in_lists_may_each_be_the_longest() -> None:
+    body = a_parquet(pa.table({"l": [["x" * 1_000] * 10] * 100}))
+    assert of_parquet(body, read_footer(body)).size > 1_000_000
 
 
 def test_the_encoding_of_pages_is_told() -> None:
     body = a_parquet(TABLE.select(["s"]), use_dictionary=False, column_encoding="DELTA_BYTE_ARRAY")
-    chunk = pyarrow.parquet.read_metadata(io.BytesIO(body)).row_group(0).column(0)
-    found = of_parquet_column(body, chunk.data_page_offset, chunk.total_compressed_size)
-    assert found.encodings == {DELTA_BYTE_ARRAY}
+    assert of_parquet(body, read_footer(body)).encodings == {DELTA_BYTE_ARRAY}
 
 
-@given(body=st.binary(max_size=200))
-def test_any_bytes_are_a_column_or_malformed(body: bytes) -> None:
+@given(at=st.integers(4, 3_000), byte=st.integers(0, 255), is_in_footer=st.booleans())
+def test_any_bytes_are_parquet_or_malformed(at: int, byte: int, is_in_footer: bool) -> None:
+    body = bytearray(SMALL)
+    body[-at % len(body) if is_in_footer else at % len(body)] = byte
     with contextlib.suppress(Malformed):
-        of_parquet_column(body, 0, len(body))
+        of_parquet(bytes(body), read_footer(bytes(body)))
 
 
-def test_too_many_parts_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+@given(footer=st.binary(max_size=200))
+def test_any_bytes_are_a_footer_or_malformed(footer: bytes) -> None:
+    with contextlib.suppress(Malformed):
+        read_footer(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+
+
+def test_too_much_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(declared, "MAX_PARTS", 20)
     with pytest.raises(Malformed):
         of_arrow_stream(a_stream())
     with pytest.raises(Malformed):
-        of_parquet_column(a_parquet(), 4, 100, parts=20)
+        of_parquet(SMALL, read_footer(SMALL))
+    monkeypatch.setattr(declared, "MAX_FOOTER_BYTES", 20)
+    with pytest.raises(TooLarge):
+        read_footer(SMALL)

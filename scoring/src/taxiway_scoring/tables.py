@@ -18,10 +18,11 @@ from taxiway_scoring.contract import EXPECTED, INTEGER_RANGE, MAX_FLOAT32, NULLA
 from taxiway_scoring.declared import (
     ARROW_MAGIC,
     DELTA_BYTE_ARRAY,
-    Declared,
     Malformed,
+    TooLarge,
     of_arrow_stream,
-    of_parquet_column,
+    of_parquet,
+    read_footer,
 )
 from taxiway_scoring.refusals import Refused, listed, malformed, violation
 
@@ -33,8 +34,6 @@ MAX_TABLE_BYTES = 512 << 20
 MAX_TABLE_CELLS = 10_000_000
 """More than a JSON body of the usual limit could have."""
 MAX_COLUMNS = 10_000
-MAX_CHUNKS = 100_000
-"""Row groups times columns."""
 LEAST_PYARROW = (14, 0, 1)
 """Earlier ones run code that a body brings along (CVE-2023-47248)."""
 _BATCH_ROWS = 16_384
@@ -154,6 +153,8 @@ def _read(contract: Contract, body: bytes, media: str) -> Any:
     try:
         table = _read_parquet(pa, contract, body) if media in PARQUET_TYPES else _read_arrow(pa, body, media)
         table.validate(full=True)
+    except TooLarge:
+        raise _too_large() from None
     except (pa.ArrowException, Malformed, OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
         raise malformed(said) from None
     except MemoryError:
@@ -194,52 +195,29 @@ def _read_arrow(pa: Any, body: bytes, media: str) -> Any:
 
 
 def _read_parquet(pa: Any, contract: Contract, body: bytes) -> Any:
-    source, parquet = pa.py_buffer(body), pa.parquet
-    facts = parquet.read_metadata(pa.BufferReader(source))
-    _check_schema(facts.schema.to_arrow_schema())
-    wanted = [name for name in facts.schema.to_arrow_schema().names if not contract.names or name in contract.names]
-    chosen = {*wanted}
-    leaves = [at for at in range(facts.num_columns) if facts.schema.column(at).path.partition(".")[0] in chosen]
-    if facts.num_row_groups * max(1, len(leaves)) > MAX_CHUNKS:
-        raise _too_large()
-    _bound(facts.num_rows * max(1, len(leaves)), 0)
-    _bound_pages(facts, leaves, body)
-    flat = [
-        facts.schema.column(at).path
-        for at in leaves
-        if facts.schema.column(at).physical_type == "BYTE_ARRAY" and facts.schema.column(at).path in chosen
-    ]
-    file = parquet.ParquetFile(pa.BufferReader(source), read_dictionary=flat, pre_buffer=False)
-    batches, size = [], 0
-    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=False):
-        size += batch.nbytes
-        _bound(0, size)
-        batches.append(batch)
+    footer = read_footer(body)
+    roots = dict.fromkeys(leaf.root for leaf in footer.leaves)
+    wanted = frozenset(root for root in roots if not contract.names or root in contract.names)
+    leaves = [leaf for leaf in footer.leaves if leaf.root in wanted]
+    _bound(footer.rows * max(1, len(leaves)), 0)
+    declared = of_parquet(body, footer, wanted)
+    if DELTA_BYTE_ARRAY in declared.encodings:
+        raise malformed("The Parquet table has a column in the encoding DELTA_BYTE_ARRAY, which is not read.")
+    _bound(declared.cells, declared.size)
+    # Texts stay numbers and a dictionary: a long one may be repeated without end.
+    texts = [leaf.root for leaf in leaves if leaf.is_text and leaf.is_flat]
+    with pa.parquet.ParquetFile(pa.BufferReader(body), read_dictionary=texts, pre_buffer=False) as file:
+        schema = file.schema_arrow
+        _check_schema(schema)
+        names = [name for name in schema.names if name in wanted]
+        batches, size = [], 0
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names, use_threads=False):
+            size += batch.nbytes
+            _bound(0, size)
+            batches.append(batch)
     if not batches:
-        return file.schema_arrow.empty_table().select(wanted)
+        return schema.empty_table().select(names)
     return pa.Table.from_batches(batches)
-
-
-def _bound_pages(facts: Any, leaves: Sequence[int], body: bytes) -> None:
-    """Refuse columns whose pages unpack to too much, also where texts of a dictionary are repeated."""
-    total = Declared()
-    for group in range(facts.num_row_groups):
-        for leaf in leaves:
-            about, chunk = facts.schema.column(leaf), facts.row_group(group).column(leaf)
-            if chunk.num_values <= 0:  # then no page is read
-                continue
-            start = chunk.data_page_offset
-            if chunk.has_dictionary_page and 0 < (chunk.dictionary_page_offset or 0) < start:
-                start = chunk.dictionary_page_offset
-            found = of_parquet_column(body, start, chunk.total_compressed_size, total.parts)
-            if DELTA_BYTE_ARRAY in found.encodings:
-                raise malformed("The Parquet table has a column in the encoding DELTA_BYTE_ARRAY, which is not read.")
-            total.parts, total.cells, total.size = found.parts, total.cells + found.cells, total.size + found.size
-            if about.physical_type == "FIXED_LEN_BYTE_ARRAY":
-                total.size += found.cells * about.length
-            elif about.physical_type == "BYTE_ARRAY" and "." in about.path:
-                total.size += found.cells * found.dictionary
-            _bound(total.cells, total.size)
 
 
 def _check_schema(schema: Any) -> None:
