@@ -161,7 +161,7 @@ class Writer:
                     writer.write_table(table, max_chunksize=chance.choice((7, 1000)))
         except pa.ArrowException:  # what Parquet has not
             return b"PAR1"
-        return sink.getvalue()
+        return bytes(sink.getvalue())
 
     def _overwritten(self, body: bytes) -> bytes:
         """Put numbers that lie where lengths and offsets may be."""

@@ -227,6 +227,23 @@ def test_what_is_no_table_is_malformed(body: bytes, media: str, said: str) -> No
     assert (caught.value.status, caught.value.reason, caught.value.message) == (400, "MalformedBody", said)
 
 
+ENDS_THE_PROCESS = bytes.fromhex(
+    "504152311504151015104c15021500120000000000000000f83f1500151215122c15041510150615061c1808000000000000"
+    "f83f1808000000000000f83f16022808000000000000f83f1808000000000000f83f11110000000200000003010102001504"
+    "192c35001806736368656d61150200150a2302180178001604191c191c26001c150a1935000610191801781500160416bc01"
+    "16bc01263426081c1808000000000000f83f1808000000000000f83f16022808000000000000f83f1808000000000000f83f"
+    "111100192c15041500150200150015101502003c29061926020200000016bc011604260816bc01002820706172717565742d"
+    "6370702d6172726f772076657273696f6e2032352e302e31191c1c000000b600000050415231"
+)
+"""A file with one wrong byte, of which ``pyarrow.parquet.read_metadata(…).row_group(0).column(0)`` calls abort."""
+
+
+def test_a_file_by_which_pyarrow_ends_the_process_does_not() -> None:
+    with pytest.raises(Refused) as caught:
+        read_request(a_contract(("x", "double")), ENDS_THE_PROCESS, PARQUET)
+    assert caught.value.status == 400
+
+
 def test_what_unpacks_to_too_much_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 100_000)
     zeros = pa.table({"x": [0.0] * 20_000})
