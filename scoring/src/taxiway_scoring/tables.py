@@ -74,15 +74,18 @@ class Columns:
         """Return the data frame of the types that MLflow's conversion gives."""
         import pandas as pd
 
-        return pd.DataFrame({name: self._series(pd, at) for at, name in enumerate(self.names)})
+        columns = zip(self.names, self.kinds, self.values)
+        return pd.DataFrame({name: series_of(kind, values) for name, kind, values in columns})
 
-    def _series(self, pd: Any, at: int) -> Any:
-        values = self.values[at]
-        if self.kinds[at] == "datetime":
-            return pd.to_datetime(pd.Series(values, dtype=None if self.count else object)).astype("datetime64[ns]")
-        if self.kinds[at] == "string":
-            return pd.Series(values, dtype=None if self.count else object)
+
+def series_of(kind: str, values: Any) -> Any:
+    """Return what a data frame's column is made of."""
+    import pandas as pd
+
+    if kind not in ("string", "datetime"):
         return values
+    series = pd.Series(values, dtype=None if values else object)
+    return series if kind == "string" else pd.to_datetime(series).astype("datetime64[ns]")
 
 
 def columns_of_rows(contract: Contract, rows: Sequence[tuple[Any, ...]]) -> Columns:
@@ -141,7 +144,9 @@ def read_columns(contract: Contract, body: bytes, media: str) -> tuple[str, Any,
     lists = [_as_json(table.column(name)) for name in wanted]
     split = {"columns": wanted, "data": [list(row) for row in zip(*lists)]}
     check_input(contract, "dataframe_split", split)
-    return "dataframe_split", split, table.num_rows
+    if not contract.names:
+        return "dataframe_split", split, table.num_rows
+    return "frame", _mixed_frame(contract, table), table.num_rows
 
 
 # ------------------------------------------------------------------ bytes → a table of bounded size
@@ -512,8 +517,37 @@ def _converter(pa: Any, type_: Any) -> Callable[[Any], Any]:
         return lambda row: {name: None if row[name] is None else turn(row[name]) for name, turn in fields.items()}
     if types.is_map(type_):
         item = _converter(pa, type_.item_type)
-        return lambda pairs: {key: None if value is None else item(value) for key, value in pairs}
+        return lambda pairs: _map_of(pairs, item)
     return lambda value: value
+
+
+def _map_of(pairs: list[tuple[str, Any]], convert: Callable[[Any], Any]) -> dict[str, Any]:
+    found = {key: None if value is None else convert(value) for key, value in pairs}
+    if len(found) != len(pairs):
+        raise violation("A map in the table has a key twice.")
+    return found
+
+
+def _mixed_frame(contract: Contract, table: Any) -> Any:
+    """Return the frame of checked columns of which some are nested or binary: those as MLflow reads them."""
+    import pandas as pd
+    import pyarrow as pa
+
+    frame = {}
+    for column in contract.columns:
+        if column.name not in table.schema.names:
+            continue
+        chunks = table.column(column.name)
+        if column.type.is_scalar and column.type.kind != "binary":
+            frame[column.name] = series_of(column.type.kind, _read_column(column, chunks))
+        elif column.type.is_scalar and _is_text(pa, chunks.type):
+            texts = chunks.to_pylist()
+            frame[column.name] = pd.Series([None if text is None else base64.b64decode(text) for text in texts])
+        else:
+            frame[column.name] = pd.Series(
+                chunks.to_pandas(use_threads=False, maps_as_pydicts="strict").tolist(), dtype=object
+            )
+    return pd.DataFrame(frame)
 
 
 def _as_frame(table: Any) -> Any:

@@ -91,7 +91,7 @@ def compare(case: Case, theirs: tuple[int, bytes], ours: tuple[int, bytes], used
     """Say what is wrong with the two answers; '' when nothing is."""
     if ours[0] == 200:
         if theirs[0] != 200:
-            return "accepted beyond MLflow"
+            return "" if case.may_be_beyond else "accepted beyond MLflow"
         # By their texts, which differ when any bit of a number, or a type, does.
         same = repr(as_ours(theirs[1])["predictions"]) == repr(json.loads(ours[1])["predictions"])
         return "" if same else f"{theirs[1][:200]!r} {ours[1][:200]!r}"
