@@ -394,6 +394,8 @@ def performance_page() -> str:
         + result("scoring")
         + "\n\n## Many pipelines: `make bench-zoo`\n\n"
         + result("zoo")
+        + "\n\n## Many rows at once: `make bench-bulk`\n\n"
+        + result("bulk")
         + "\n\n## Overload, slow and idle clients: `make bench-overload`\n\n"
         + result("overload")
         + "\n"

@@ -173,7 +173,7 @@ class Writer:
             at = at // 8 * 8 if chance.random() < 0.5 else min(at, 400) // 4 * 4
         number = chance.choice((0, 1, 7, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**63, 2**64 - 1))
         size = chance.choice((1, 2, 4, 8))
-        return body[:at] + (number % 2 ** (8 * size)).to_bytes(size, "little") + body[at + size :]
+        return body[:at] + (number % (1 << 8 * size)).to_bytes(size, "little") + body[at + size :]
 
     def _changed(self, document: Any) -> Any:
         """Change one place of a document, chosen by walking down."""
