@@ -67,7 +67,8 @@ def read(answer: bytes, kind: str) -> list[Any]:
         return json.loads(answer)["predictions"]  # type: ignore[no-any-return]
     source = pa.BufferReader(answer)
     table = pyarrow.parquet.read_table(source) if kind == PARQUET else pa.ipc.open_stream(source).read_all()
-    return table["prediction"].to_pylist()  # type: ignore[no-any-return]
+    columns = [column.to_pylist() for column in table.columns]
+    return columns[0] if len(columns) == 1 else [list(row) for row in zip(*columns, strict=True)]
 
 
 def measure(model: Path, count: int, times: int) -> dict[str, dict[str, float]]:
@@ -141,8 +142,8 @@ def report(
 ) -> str:
     """Return the figures as Markdown."""
     lines = [
-        f"Model a, seed {seed}, medians of {times} requests in ms; in brackets how many times as fast as JSON. The model's",
-        f"own `predict` takes {alone:.1f} ms for 1,000 rows, which is part of every figure.",
+        f"Model a, seed {seed}, medians of {times} requests in ms; in brackets how many times as fast as JSON.",
+        f"The model's own `predict` takes {alone:.1f} ms for 1,000 rows, which is part of every figure.",
         "",
         "| way | " + " | ".join(f"{count:,} rows" for count in found) + " | bytes a row |",
         "|---|" + "---|" * (len(found) + 1),
@@ -155,7 +156,7 @@ def report(
         lines.append(f"| {way} | {' | '.join(cells)} | {found[largest][way]['bytes'] / largest:.0f} |")
     lines += [
         "",
-        f"An answer of {ANSWER_ROWS:,} random float64, sent whole over a Unix socket: memory at its peak above that before.",
+        f"An answer of {ANSWER_ROWS:,} random float64 over a Unix socket; memory at its peak, above that before.",
         "",
         "| what the model returned | answer | MB sent | peak MB | first byte ms | all ms |",
         "|---|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""Answers a million rows once, to a client in a process of its own; prints what that took as JSON. Part of ``bulk.py``."""
+"""Answers a million rows once, to a client in a process of its own; prints what that took. Part of ``bulk.py``."""
 
 from __future__ import annotations
 
@@ -48,11 +48,12 @@ def megabytes(key: str) -> float:
 
 def ask(path: str, wanted: str) -> dict[str, float]:
     """Read the answer in pieces, keeping none."""
-    head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nAccept: {wanted}"
+    lines = ["POST /invocations HTTP/1.1", "Host: x", "Connection: close", "Content-Type: application/json"]
+    head = "\r\n".join([*lines, f"Accept: {wanted}", f"Content-Length: {len(BODY)}", "", ""]).encode()
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(path)
         began = time.perf_counter()
-        client.sendall(f"{head}\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
+        client.sendall(head + BODY)
         sent = first = 0.0
         while piece := client.recv(1 << 16):
             first = first or time.perf_counter() - began
@@ -74,7 +75,7 @@ async def serve(kind: str, wanted: str, path: str) -> dict[str, float]:
     if not child:
         os.write(tell, json.dumps(ask(path, wanted)).encode())
         os._exit(0)
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
+    while os.waitpid(child, os.WNOHANG) == (0, 0):  # noqa: ASYNC222 - it does not wait
         await asyncio.sleep(0.01)
     return json.loads(os.read(told, 1 << 16)) | {"peak": megabytes("VmHWM") - before}  # type: ignore[no-any-return]
 

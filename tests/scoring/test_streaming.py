@@ -16,7 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from taxiway_scoring import app as app_module
-from taxiway_scoring.answers import write_array, write_predictions
+from taxiway_scoring.answers import plain, write_array, write_predictions
 from taxiway_scoring.app import HttpResponse
 from taxiway_scoring.contract import Column, Type
 from taxiway_scoring.refusals import Refused
@@ -65,6 +65,10 @@ def test_a_frame_of_numbers() -> None:
     pieces = list(frame_pieces(frame))
     assert len(pieces) > 3
     assert json.loads(b"".join(pieces)) == {"predictions": frame.to_dict(orient="records")}
+    odd = pd.DataFrame({1: [np.nan, np.inf], None: [True, False], "f": np.array([0.1, -0.0], dtype=np.float32)})
+    assert b"".join(frame_pieces(odd)).replace(b",", b", ").replace(b":", b": ").replace(b":  ", b": ") == (
+        write_predictions(plain(odd))
+    )
 
 
 # ------------------------------------------------------------------ tables

@@ -42,9 +42,13 @@ def array_pieces(values: Any) -> Iterator[bytes] | None:
 
 def frame_pieces(frame: Any) -> Iterator[bytes]:
     """Return a data frame of numbers as ``answers.write_predictions`` writes it, in pieces."""
-    kept = frame.copy()
-    step = max(1, PIECE_CELLS // max(1, kept.shape[1]))
-    return _joined(_rows(plain(kept.iloc[at : at + step])) for at in range(0, len(kept), step))
+    names = [*plain(dict.fromkeys(frame.columns))]
+    columns = [frame.iloc[:, at].to_numpy(copy=True) for at in range(len(names))]
+    step = max(1, PIECE_CELLS // max(1, len(names)))
+    return _joined(
+        _rows([dict(zip(names, row)) for row in zip(*(column[at : at + step].tolist() for column in columns))])
+        for at in range(0, len(frame), step)
+    )
 
 
 def _rows(rows: list[Any]) -> bytes:
