@@ -23,6 +23,7 @@ from taxiway_scoring.app import Identity, Limits, ScoringApp
 from taxiway_scoring.contract import compile_signature
 from taxiway_scoring.payload import Request
 from taxiway_scoring.server import ServerLimits, listen
+from taxiway_scoring.workers import bind
 
 BODY = b'{"inputs": {"x": [1.0]}}'
 
@@ -67,7 +68,7 @@ async def serve(kind: str, wanted: str, path: str) -> dict[str, float]:
     app = ScoringApp(identity=Identity("p", "r", "m", "1"), contract=contract, limits=Limits())
     values = np.random.default_rng(1).random(ANSWER_ROWS)
     app.install(Constant(values if kind == "array" else pd.DataFrame({"y": values})))
-    await listen(app, ServerLimits(), socket_path=path)
+    await listen(app, ServerLimits(), bind(socket_path=path))
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak until here
     before = megabytes("VmRSS")
     told, tell = os.pipe()

@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.scoring import RESULTS, load, rows_of, train
+from benchmarks.scoring import RESULTS, address, load, rows_of, train
 from benchmarks.servers import HOME, PORT, SERVERS, body_of, memory_of, running
 
 IDLE = 10_000
@@ -89,7 +89,7 @@ def main() -> None:
         body.write_bytes(body_of(server, *rows_of(model, 1)))
         with running(server, model) as (_, group):
 
-            def ask(clients: int, seconds: int = given.seconds, path: str = server.path) -> dict[str, float]:
+            def ask(clients: int, seconds: int = given.seconds, path: str = address(server)) -> dict[str, float]:
                 return load(path, body, clients, seconds, 1)
 
             ask(64, 2)

@@ -22,7 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.servers import HOME, PORT, SERVERS, ask, body_of, memory_of, quiet, running
+from benchmarks.servers import HOME, PORT, SERVERS, Server, ask, body_of, memory_of, quiet, running
 
 RESULTS = Path(__file__).parent / "results"
 LOADS = {
@@ -70,13 +70,18 @@ def expected(model: Path, columns: list[str], rows: list[list[Any]]) -> Any:
     return plain(predictor.predict(request))
 
 
-def load(path: str, body: Path, clients: int, seconds: int, core: int) -> dict[str, float]:
-    """Run wrk and return what it says, as ``read_wrk`` reads it."""
+def address(server: Server) -> str:
+    """Return where a server that runs takes requests."""
+    return f"http://127.0.0.1:{PORT}{server.path}"
+
+
+def load(path: str, body: Path, clients: int, seconds: int, core: int, token: str = "") -> dict[str, float]:
+    """Run wrk on an address and return what it says, as ``read_wrk`` reads it."""
     command = [
         "taskset", "-c", str(core), "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", "--latency",
-        "-s", str(Path(__file__).parent / "post.lua"), f"http://127.0.0.1:{PORT}{path}",
+        "-s", str(Path(__file__).parent / "post.lua"), path,
     ]  # fmt: skip
-    environment = {"BODY": str(body), "PATH": os.environ["PATH"]}
+    environment = {"BODY": str(body), "TOKEN": token, "PATH": os.environ["PATH"]}
     text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     return read_wrk(text)
 
@@ -119,8 +124,8 @@ def measure(name: str, model: Path, loads: list[str], seconds: int) -> dict[str,
             body = HOME / "body.json"
             body.write_bytes(body_of(server, *rows_of(model, count)))
             core = 0 if title == "same core" else 1
-            load(server.path, body, clients, 1, core)
-            found[title] = load(server.path, body, clients, seconds, core)
+            load(address(server), body, clients, 1, core)
+            found[title] = load(address(server), body, clients, seconds, core)
         found["MB"] = memory_of(group)
     return found
 

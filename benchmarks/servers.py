@@ -61,6 +61,7 @@ SERVERS = {
                "--http", "httptools", "--no-access-log", "--log-level", "warning"),
                ("uvicorn", "uvloop", "httptools"), serves="nothing"),
         Server("taxiway, pyfunc", ("{python}", "-I", "{scoring}", "--config", "{pod}"), ready="/ready"),
+        Server("taxiway, joined pyfunc", ("{python}", "-I", "{scoring}", "--config", "{pod}"), ready="/ready"),
         Server("taxiway, frame", ("{python}", "-I", "{scoring}", "--config", "{pod}"), ready="/ready"),
         Server("taxiway", ("{python}", "-I", "{scoring}", "--config", "{pod}"), ready="/ready"),
     )
@@ -88,7 +89,10 @@ def set_up(server: Server) -> Path:
 
 
 def prepare_ours(model: Path, kind: str) -> tuple[Path, Path]:
-    """Return the laid-out scoring code and a pod's configuration for one path: plan, frame or pyfunc."""
+    """Return the laid-out scoring code and a pod's configuration for one path: plan, frame, pyfunc or joined pyfunc.
+
+    The last is what an owner gets who says that rows are independent.
+    """
     from taxiway.app.scoring_code import lay_out_scoring
     from taxiway_scoring import manifest
 
@@ -115,7 +119,8 @@ def prepare_ours(model: Path, kind: str) -> tuple[Path, Path]:
         proof.write_text(json.dumps(next(r["detail"] for r in reports if r.get("phase") == "proven")))
     found = json.loads(proof.read_text())
     if kind != "plan":
-        changed = {"path": kind, "needs_mlflow": kind == "pyfunc", "rows_are_independent": kind == "frame"}
+        path = kind.removeprefix("joined ")
+        changed = {"path": path, "needs_mlflow": path == "pyfunc", "rows_are_independent": kind != "pyfunc"}
         found |= changed
     kept = snapshot.with_name(f"{model.name}.{kind}.json")
     kept.write_text(json.dumps(found))
@@ -126,6 +131,7 @@ def prepare_ours(model: Path, kind: str) -> tuple[Path, Path]:
                 "pod": "pod", "revision": "revision", "project": "bench", "model": model.name, "version": "1",
                 "snapshot": str(snapshot), "manifest_digest": digest, "port": PORT, "threads": 1,
                 "limits": {"body_bytes": 64 << 20, "timeout_seconds": 60}, "proof_file": str(kept),
+                "rows_are_independent": True if kind.startswith("joined") else None,
             }
         )
     )  # fmt: skip

@@ -383,19 +383,25 @@ def performance_page() -> str:
         "What was measured, with the programs in `benchmarks/`, which make these figures again. Machines\n"
         "differ and are noisy; ratios between servers in one run say more than the figures. Two cores\n"
         "(x86-64, CPython 3.11): the server is pinned to one, the load generator (`wrk`, kept connections,\n"
-        "closed loop) to the other; for *same core* both share one. The gateway is not in the path. Every\n"
+        "closed loop) to the other; for *same core* both share one. The gateway is in the path only where it\n"
+        "says so. Every\n"
         "server answers the same requests for the same MLflow model, and its answers were compared with\n"
         "`mlflow.pyfunc` before anything was timed.\n\n"
         "## Beside other model servers: `make bench-scoring`\n\n"
         "Model a is a pipeline of scikit-learn (OneHotEncoder on two text columns, 28 numbers) with 200 trees of\n"
-        "LightGBM, model b a LightGBM booster of 200 trees on 30 doubles. Taxiway stands here three times: by its\n"
-        "plan, and by the paths that other models take ([serving paths](../explanation/serving-paths.md)). The floor\n"
+        "LightGBM, model b a LightGBM booster of 200 trees on 30 doubles. Taxiway stands here four times: by its\n"
+        "plan, and by the paths that other models take; *joined* where the owner says that rows are independent\n"
+        " ([serving paths](../explanation/serving-paths.md)). The floor\n"
         "is a constant answer, without a model.\n\n"
         + result("scoring")
         + "\n\n## Many pipelines: `make bench-zoo`\n\n"
         + result("zoo")
         + "\n\n## Many rows at once: `make bench-bulk`\n\n"
         + result("bulk")
+        + "\n\n## Never slower: `make bench-grid`\n\n"
+        + result("grid")
+        + "\n\n## Through the gateway: `make bench-gateway`\n\n"
+        + result("gateway")
         + "\n\n## Overload, slow and idle clients: `make bench-overload`\n\n"
         + result("overload")
         + "\n"

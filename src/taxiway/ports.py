@@ -65,9 +65,6 @@ class Runtime(Protocol):
         A revision that was applied and whose pods died for good is listed with FAILED pods and their reasons.
         """
 
-    async def restart(self, revision: RevisionId) -> None:
-        """Forget back-off and failures of the revision's pods and start them anew. Unknown: no error."""
-
 
 class Gateway(Protocol):
     """The way in. Takes the whole routing table, never a difference: a whole table is its own repair."""

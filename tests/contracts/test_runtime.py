@@ -84,7 +84,6 @@ async def test_revisions_are_kept_apart_and_removed_apart(kit: Kit) -> None:
 
 async def test_removing_twice_and_what_is_unknown_is_no_error(kit: Kit) -> None:
     await kit.runtime.remove(RevisionId("r9"), grace=GRACE)
-    await kit.runtime.restart(RevisionId("r9"))
     await kit.runtime.apply(a_spec("r1"), scale=1)
     await kit.ready(1)
     for _ in range(2):

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from taxiway.control.checking import LiveChecks
 from taxiway.domain.proofs import LiveCheck
+from taxiway.domain.revisions import RevisionState, RevisionWanted
 from tests.control.harness import ControlPlane
 
 
 def checks_of(plane: ControlPlane) -> LiveChecks:
     world = plane.world
     return LiveChecks(
-        database=plane.database, prover=world.prover, runtime=world.runtime, observed=plane.observed, now=world.clock
+        database=plane.database, prover=world.prover, observed=plane.observed, nudge=plane.nudge, now=world.clock
     )
 
 
-async def test_a_difference_restarts_the_pods_and_is_told(plane: ControlPlane) -> None:
+async def test_a_difference_renews_the_revision_and_is_told(plane: ControlPlane) -> None:
     await plane.convert()
     await plane.settle()
     (revision,) = await plane.revisions()
     digest = (await plane.snapshot()).digest
     assert digest is not None
-    before = {pod.id: pod.started_at for pod in plane.observed.pods(revision.id)}
     plane.world.prover.found[digest] = LiveCheck(rows=5, differences=1, where="row 2")
     plane.world.clock.advance(30)
     await checks_of(plane).look()
@@ -28,9 +28,10 @@ async def test_a_difference_restarts_the_pods_and_is_told(plane: ControlPlane) -
     (told,) = [event for event in await plane.events() if event.reason == "PlanTurnedOff"]
     assert (told.was, told.became) == ("Ready", "Ready")
     assert "of 5 rows that callers sent, 1 differ from pyfunc (row 2)" in told.message
-    after = {pod.id: pod.started_at for pod in plane.observed.pods(revision.id)}
-    assert after.keys() == before.keys()
-    assert after != before
+    first, second = await plane.revisions()
+    assert (first.wanted, second.wanted) == (RevisionWanted.RETIRE, RevisionWanted.SERVE)
+    assert (second.number, second.options, second.request) == (2, revision.options, revision.request)
+    assert second.state is RevisionState.READY
     assert await plane.status() == "ON"
 
 

@@ -105,11 +105,6 @@ class FakeRuntime:
         self._end_what_is_over()
         return [self._seen(pod) for pod in self._pods.values()]
 
-    async def restart(self, revision: RevisionId) -> None:
-        for pod in self._pods.values():
-            if pod.revision == revision and pod.draining_since is None:
-                pod.born = self._clock.elapsed()
-
     def add_stray(self, revision: RevisionId) -> None:
         """Have a pod run that nobody asked for, as one of a revision that was forgotten."""
         self._make(revision)

@@ -23,7 +23,7 @@ from taxiway.runtimes.process.pods import (
     pod_child,
     pod_config,
     pod_labels,
-    threads,
+    whole_cpus,
 )
 from taxiway.stub.children import ChildPhase, ChildStatus, Level, Report, Trouble
 
@@ -61,7 +61,8 @@ def a_pod(name: str, status: ChildStatus | None = None, *, age: int = 0) -> PodS
 def test_the_scoring_server_is_told_all_it_must_know() -> None:
     assert pod_config(PodId("x"), SPEC, PLACES) == {
         "pod": "x", "revision": "r1", "project": "p", "model": "fraud", "version": 3, "snapshot": "/d/snapshots/s",
-        "manifest_digest": "ab" * 32, "socket": "/run/p/x/s", "threads": 2, "on_output_mismatch": "refuse",
+        "manifest_digest": "ab" * 32, "socket": "/run/p/x/s", "threads": 2, "workers": 2,
+        "on_output_mismatch": "refuse",
             "proof_file": "/d/proofs/x/proof.json", "serving": "pyfunc", "spool": None, "rows_are_independent": True,
         "limits": {"body_bytes": 1000, "timeout_seconds": 5, "concurrency": 1, "queue": 128, "drain_seconds": 30.0,
                    "header_seconds": 10, "idle_seconds": 300},
@@ -83,14 +84,13 @@ def test_a_pod_is_shut_in_with_its_own_things_only() -> None:
     assert not child.sandboxing.allow_network
     assert (child.limits.memory_bytes, child.limits.cpus, child.limits.oom_score) == (512 << 20, 2.5, 500)
     assert child.start_deadline == timedelta(seconds=77)
-    assert child.env["OMP_NUM_THREADS"] == "2"
     assert child.env["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert not [name for name in child.env if "TRACKING" in name or "TAXIWAY" in name]
 
 
 @pytest.mark.parametrize(("cpus", "expected"), [(0.1, 1), (1.0, 1), (1.9, 1), (2.0, 2), (8.5, 8)])
-def test_threads_are_whole_cpus(cpus: float, expected: int) -> None:
-    assert threads(cpus) == expected
+def test_workers_are_whole_cpus(cpus: float, expected: int) -> None:
+    assert whole_cpus(cpus) == expected
 
 
 READY, STARTING, BACKOFF = (a_status(phase) for phase in (ChildPhase.READY, ChildPhase.STARTING, ChildPhase.BACKOFF))

@@ -139,9 +139,15 @@ class FakeTransport(asyncio.Transport):
 class Wire:
     """A connection to an app, fed with bytes."""
 
-    def __init__(self, app: ScoringApp | None = None, limits: ServerLimits | None = None) -> None:
-        self.connections = Connections()
-        self.connection = Connection(app or an_app(), limits or ServerLimits(), self.connections)
+    def __init__(
+        self,
+        app: ScoringApp | None = None,
+        limits: ServerLimits | None = None,
+        connections: Connections | None = None,
+    ) -> None:
+        self.limits = limits or ServerLimits()
+        self.connections = connections or Connections(self.limits)
+        self.connection = Connection(app or an_app(), self.limits, self.connections)
         self.transport = FakeTransport()
         self.connection.connection_made(self.transport)
 

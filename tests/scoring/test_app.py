@@ -194,16 +194,6 @@ async def test_the_queue_is_bounded() -> None:
     assert app.telemetry.in_flight == 0
 
 
-async def test_waiting_bodies_are_bounded_in_bytes() -> None:
-    with a_held_model() as (hold, begun):
-        app = an_app(hold, limits=Limits(queue_bytes=100))
-        waiting = [asyncio.create_task(predict(app, b'{"inputs": [1]}' + b" " * 40)) for _ in range(1)]
-        await asyncio.to_thread(begun.wait)
-        assert (await predict(app, b'{"inputs": [1]}' + b" " * 80))[0] == 429
-        waiting.append(asyncio.create_task(predict(app, INPUT)))
-    assert {status for status, _ in await asyncio.gather(*waiting)} == {200}
-
-
 async def test_what_could_not_be_answered_in_time_is_refused_at_once() -> None:
     """Two wait behind predictions that took 20 s of late: the limit of 30 s would pass before their turn."""
     with a_held_model() as (hold, begun):

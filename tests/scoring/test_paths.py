@@ -13,6 +13,7 @@ import pytest
 
 from taxiway_scoring.app import INLINE_ROWS, HttpRequest, ScoringApp, keeps_always
 from taxiway_scoring.contract import Column, Type
+from taxiway_scoring.deadlines import Overdue
 from taxiway_scoring.decoding import Decoder, Rows
 from taxiway_scoring.payload import Request
 from taxiway_scoring.serving import AsTable, RowPath
@@ -42,8 +43,8 @@ def by_rows(request: Request) -> Any:
     raise AssertionError("the generic path was not to be taken")
 
 
-def an_app_with(plan: Doubles, *, is_quick: bool = True, may_join: bool = True) -> ScoringApp:
-    app = an_app(by_rows)
+def an_app_with(plan: Doubles, *, is_quick: bool = True, may_join: bool = True, **more: Any) -> ScoringApp:
+    app = an_app(by_rows, **more)
     decoder = Decoder.of(X)
     assert decoder is not None
     app.install(FakePredictor(by_rows), RowPath(decoder, plan, plan if is_quick else None, may_join))
@@ -77,7 +78,7 @@ async def test_what_arrives_in_one_turn_is_predicted_together() -> None:
     answers = [(await wire.settle())[0] for wire in wires]
     assert [json.loads(body)["predictions"] for _, _, body in answers] == [[0.0], [2.0, 4.0], [4.0, 6.0, 8.0]]
     assert plan.sizes == [6]
-    assert app.telemetry.joined == 3
+    assert app.telemetry.joined_inline == 3
     assert app.telemetry.requests == {200: 3}
 
 
@@ -89,6 +90,28 @@ async def test_rows_that_depend_on_each_other_are_kept_apart() -> None:
         wire.feed(a_request(1.0))
     assert [(await wire.settle())[0][0] for wire in wires] == [200] * 3
     assert plan.sizes == [1, 1, 1]
+
+
+@pytest.mark.parametrize("may_join", [True, False])
+async def test_whose_time_is_up_is_told_and_the_process_ends(may_join: bool) -> None:
+    """A call that is interrupted may leave anything behind; what was answered before it stays answered."""
+    ended: list[bool] = []
+    app = an_app_with(Doubles(), may_join=may_join, on_stuck=lambda: ended.append(True))
+
+    def guard(function: Any, rows: Rows) -> Any:
+        if (7.0,) in rows:
+            raise Overdue
+        return function(rows)
+
+    app.guard = guard
+    wires = [Wire(app) for _ in range(3)]
+    for wire, value in zip(wires, (1.0, 7.0, 3.0), strict=True):
+        wire.feed(a_request(value))
+    answers = [(await wire.settle())[0] for wire in wires]
+    assert [status for status, _, _ in answers] == ([504] * 3 if may_join else [200, 504, 504])
+    assert json.loads(answers[1][2])["reason"] == "PredictionTimedOut"
+    assert ended == [True]
+    assert not app.is_ready
 
 
 async def test_a_failure_is_its_own_requests_only() -> None:

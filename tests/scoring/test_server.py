@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from taxiway_scoring.server import LINGER_SECONDS, MAX_HEADER_BYTES, MAX_URL_BYTES, ServerLimits
+from taxiway_scoring.server import LINGER_SECONDS, MAX_HEADER_BYTES, MAX_URL_BYTES, SMALL_BYTES, ServerLimits
 from tests.scoring.apps import Wire, a_post, an_app
 
 BODY = b'{"inputs": [1.5]}'
@@ -316,14 +316,72 @@ async def test_no_bytes_break_the_server() -> None:
         wire.connection.connection_lost(None)
 
 
-async def test_bodies_on_their_way_are_bounded_for_all_connections_together() -> None:
-    wire = Wire(limits=ServerLimits(receiving_bytes=len(BODY) + 10))
-    wire.feed(a_post(BODY))
+LARGE = b'{"inputs": [1.5]}' + b" " * SMALL_BYTES
+
+
+async def test_a_large_body_waits_unread_until_there_is_room() -> None:
+    wire = Wire(limits=ServerLimits(receiving_bytes=len(LARGE)))
+    room = wire.connections.room
+    assert room.grow(10)  # of others
+    wire.feed(a_post(LARGE, "Expect: 100-continue")[:200])
+    assert wire.transport.is_paused
+    assert await wire.settle() == [], "who waits is not told to go on"
+    room.give_back(10)
+    assert [wire.transport.is_paused] == [False]
+    wire.feed(a_post(LARGE, "Expect: 100-continue")[200:])
+    await turns()
+    assert wire.transport.written.startswith(b"HTTP/1.1 100 Continue")
+    assert b"HTTP/1.1 200" in wire.transport.written
+    assert room.taken == 0, "it is given back with the answer"
+
+
+async def test_who_waits_for_room_too_long_is_told_to_come_back() -> None:
+    wire = Wire(limits=ServerLimits(receiving_bytes=len(LARGE), room_seconds=0))
+    room = wire.connections.room
+    assert room.grow(10)
+    wire.feed(a_post(LARGE)[:200])
+    await asyncio.sleep(0.01)
+    ((status, headers, body),) = await wire.settle()
+    assert (status, json.loads(body)["reason"], headers["retry-after"]) == (503, "TooManyRequests", "1")
+    wire.connection.connection_lost(None)
+    room.give_back(10)
+    assert room.taken == 0
+
+
+async def test_clients_that_go_leave_their_room_and_their_place_in_line() -> None:
+    wires = [Wire(limits=ServerLimits(receiving_bytes=len(LARGE)))]
+    wires += [Wire(limits=wires[0].limits, connections=wires[0].connections) for _ in range(2)]
+    room = wires[0].connections.room
+    for wire in wires:
+        wire.feed(a_post(LARGE)[:200])
+    assert [wire.transport.is_paused for wire in wires] == [False, True, True]
+    wires[1].connection.connection_lost(None)
+    wires[0].connection.connection_lost(None)
+    assert not wires[2].transport.is_paused
+    wires[2].connection.connection_lost(None)
+    assert room.taken == 0
+
+
+@pytest.mark.parametrize("body", [BODY, LARGE])
+async def test_bodies_that_come_in_pieces_are_bounded_for_all_connections_together(body: bytes) -> None:
+    """Small ones, and chunked ones that do not say how large they will be."""
+    wire = Wire(limits=ServerLimits(receiving_bytes=len(body)))
+    room = wire.connections.room
+    request = a_post(body) if body == BODY else a_chunked_post(body)
+    wire.feed(request[:-12])
+    assert room.taken > 0
+    wire.feed(request[-12:])
     assert (await wire.settle())[0][0] == 200
-    assert wire.connections.receiving == 0
-    wire.connections.receiving += 11  # of others
-    wire.feed(a_post(BODY))
+    assert room.taken == 0
+    assert room.grow(len(body))  # of others
+    wire.feed(request[:-12])
     answers = await wire.settle()
     assert (answers[1][0], json.loads(answers[1][2])["reason"]) == (503, "TooManyRequests")
     wire.connection.connection_lost(None)
-    assert wire.connections.receiving == 11
+    assert room.taken == len(body)
+
+
+def a_chunked_post(body: bytes) -> bytes:
+    head = a_post(b"", "Content-Type: application/json", "Transfer-Encoding: chunked")
+    head = head.replace(b"Content-Length: 0\r\n", b"")
+    return head + f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"

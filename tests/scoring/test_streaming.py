@@ -280,7 +280,7 @@ async def test_pieces_that_fail_end_the_connection(caplog: pytest.LogCaptureFixt
 
     wire = a_wire()
     with caplog.at_level(logging.CRITICAL, "taxiway"):
-        wire.connection._waiting.append((HttpResponse(200, b"", pieces=failing()), True))
+        wire.connection._waiting.append((HttpResponse(200, b"", pieces=failing()), True, 0))
         await wire.connection._answer_all()
     assert wire.transport.was_aborted
     assert not wire.transport.written.endswith(b"0\r\n\r\n")

@@ -13,22 +13,27 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 # All that the server needs is imported before the model is, so that no module of a model's can take its place.
 from taxiway_scoring import manifest
-from taxiway_scoring.app import Identity, Limits, ScoringApp
+from taxiway_scoring.app import STUCK_GRACE_SECONDS, Identity, Limits, ScoringApp
 from taxiway_scoring.contract import Contract, ContractError, compile_signature
+from taxiway_scoring.deadlines import Deadline
 from taxiway_scoring.jobs import run_check, run_proof
 from taxiway_scoring.predictor import LoadFailed, Predictor, find_example
 from taxiway_scoring.proof import Proof, read_proof
 from taxiway_scoring.refusals import Refused
-from taxiway_scoring.server import Connections, ServerLimits, listen
+from taxiway_scoring.server import Connections, ServerLimits, listen, receive
 from taxiway_scoring.serving import Loaded, Served, choose, serve_by_pyfunc
 from taxiway_scoring.spool import Spool
+from taxiway_scoring.telemetry import Board
+from taxiway_scoring.workers import ACCEPT_SECONDS, BEAT_SECONDS, READY, Died, Parent, bind, can_fork
 
 try:
     import uvloop
@@ -41,11 +46,15 @@ LAST_WORDS_SECONDS = 0.2
 """How long a process that gives up lets its last answers go out."""
 QUIET_SECONDS = 1.0
 """How long a draining pod waits for another request on kept connections before it closes them."""
-ACCEPT_SECONDS = 0.05
-"""How long it goes on accepting who had connected before its socket vanished."""
 PROOF_PATIENCE_SECONDS = 150.0
 """A proof takes at most 90 s, and may have to wait for others."""
 PROOF_LOOK_SECONDS = 0.02
+_POOLS = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS", "LOKY_MAX_CPU_COUNT", "POLARS_MAX_THREADS",
+)  # fmt: skip
+_ALONE = "TAXIWAY_ONE_PROCESS"
+"""Set where a model was found to have threads, which cannot be forked."""
 log = logging.getLogger("taxiway")
 
 
@@ -65,6 +74,12 @@ class Reports:
         self._fd = int(number) if number.isdigit() else None
         if self._fd is not None:
             os.set_inheritable(self._fd, False)
+
+    def hand_over(self) -> None:
+        """Leave the way to the stub to the program that takes this one's place."""
+        if self._fd is not None:
+            os.set_inheritable(self._fd, True)
+            os.environ["TAXIWAY_REPORT_FD"] = str(self._fd)
 
     def send(self, document: dict[str, Any]) -> None:
         """Write one line; a stub that is gone is no error."""
@@ -90,10 +105,21 @@ def read_config(argv: list[str] | None = None) -> dict[str, Any]:
     return config
 
 
+def worker_count(config: dict[str, Any]) -> int:
+    """Return by how many processes the model is to be served."""
+    return 1 if _ALONE in os.environ else max(1, int(config.get("workers", 1)))
+
+
+def thread_count(config: dict[str, Any]) -> int:
+    """Return how many threads a process may use: what is forked must not have any besides its own."""
+    return 1 if worker_count(config) > 1 else int(config.get("threads", 1))
+
+
 def set_threads(count: int) -> None:
     """Bound the threads of the numeric libraries; must run before they are imported."""
-    for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM"):
-        os.environ.setdefault(f"{name}_NUM_THREADS", str(count))
+    os.environ.update(dict.fromkeys(_POOLS, str(count)))
+    if count == 1:  # PyArrow, which pandas imports, would start a thread that only gives memory back
+        os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 
 
 def verify(config: dict[str, Any]) -> Path:
@@ -128,7 +154,11 @@ def load(
     independent = config.get("rows_are_independent")
     try:
         if config.get("serving") == "pyfunc":
-            served = serve_by_pyfunc(files, contract, rows_are_independent=independent)
+            served = serve_by_pyfunc(files, contract, "the model's owner wants it", rows_are_independent=independent)
+        elif thread_count(config) > 1:  # sums of several threads may have other last bits
+            served = serve_by_pyfunc(
+                files, contract, "it is proven for one thread only", rows_are_independent=independent
+            )
         else:
             loaded = Loaded.of(files, metadata, contract)
             served = choose(loaded, wait_for_proof(config), rows_are_independent=independent)
@@ -176,31 +206,98 @@ def score_example(app: ScoringApp, predictor: Predictor, example: bytes | None) 
     return time.monotonic() - began
 
 
-async def serve(app: ScoringApp, config: dict[str, Any], reports: Reports) -> None:
-    """Listen until SIGTERM, then finish what is in flight within the drain time."""
-    limits, socket = config.get("limits", {}), config.get("socket")
-    bounds = ServerLimits(
+def server_limits(config: dict[str, Any]) -> ServerLimits:
+    """Return what the HTTP server bounds."""
+    limits = config.get("limits", {})
+    return ServerLimits(
         body_bytes=int(limits.get("body_bytes", 16 << 20)),
+        receiving_bytes=ServerLimits.receiving_bytes // worker_count(config),
+        room_seconds=timeout_seconds(config),
         header_seconds=float(limits.get("header_seconds", 10)),
         body_seconds=float(limits.get("body_seconds", 60)),
         idle_seconds=float(limits.get("idle_seconds", 300)),
     )
+
+
+async def serve(app: ScoringApp, config: dict[str, Any], listener: socket.socket, reports: Reports) -> None:
+    """Serve alone until SIGTERM, then finish what is in flight within the drain time."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app.is_ready = True
-    server, connections = await listen(app, bounds, socket_path=socket, port=config.get("port"))
-    if socket is None:
-        log.info("listening on port %s", server.sockets[0].getsockname()[1])
+    server, connections = await listen(app, server_limits(config), listener)
     reports.phase("ready", 0.0)
     await stop.wait()
     app.is_ready = False
     reports.phase("draining", 0.0, text=f"{connections.busy} requests in flight")
-    if socket is not None:
-        Path(socket).unlink(missing_ok=True)
+    forget_socket(config)
     await asyncio.sleep(ACCEPT_SECONDS)
     server.close()
-    await drain(connections, float(limits.get("drain_seconds", 30)))
+    await drain(connections, drain_seconds(config))
+
+
+async def work(app: ScoringApp, config: dict[str, Any], channel: socket.socket) -> None:
+    """Serve the connections that the parent hands over until it ends, then finish what is in flight."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def beat() -> None:
+        app.telemetry.beat = time.monotonic()
+        loop.call_later(BEAT_SECONDS, beat)
+
+    beat()
+    app.is_ready = True
+    connections = receive(app, server_limits(config), channel, stop.set)
+    channel.send(READY)
+    await stop.wait()
+    app.is_ready = False
+    await drain(connections, drain_seconds(config))
+
+
+def serve_together(
+    app: ScoringApp, config: dict[str, Any], listener: socket.socket, board: Board, reports: Reports
+) -> None:
+    """Serve by several workers until SIGTERM."""
+
+    def be_worker(channel: socket.socket, slot: int) -> int:
+        app.telemetry.take_slot(slot)
+        app.guard = Deadline(timeout_seconds(config)).call
+        loop_run(work(app, config, channel))
+        return 0
+
+    def end() -> None:
+        reports.phase("draining", 0.0, text=f"{board.sum('in_flight'):g} requests in flight")
+        forget_socket(config)
+
+    parent = Parent(
+        listener,
+        board,
+        be_worker,
+        stuck_exit=STUCK_EXIT,
+        stuck_seconds=timeout_seconds(config) + 2 * STUCK_GRACE_SECONDS,
+        drain_seconds=drain_seconds(config),
+    )
+    try:
+        parent.run(on_ready=lambda: reports.phase("ready", 0.0), on_end=end)
+    except Died as error:
+        if error.status == STUCK_EXIT:
+            reports.send(_STUCK)
+        _end_alike(error.status)
+
+
+def forget_socket(config: dict[str, Any]) -> None:
+    """Take the socket's name away, so that nobody new connects."""
+    if config.get("socket") is not None:
+        Path(config["socket"]).unlink(missing_ok=True)
+
+
+def drain_seconds(config: dict[str, Any]) -> float:
+    """Return how long what is in flight may take when the pod ends."""
+    return float(config.get("limits", {}).get("drain_seconds", 30))
+
+
+def timeout_seconds(config: dict[str, Any]) -> float:
+    """Return how long a prediction may take."""
+    return float(config.get("limits", {}).get("timeout_seconds", 30))
 
 
 async def drain(connections: Connections, seconds: float) -> None:
@@ -230,20 +327,22 @@ def run(config: dict[str, Any], reports: Reports) -> None:
     reports.phase("loaded", load_seconds, text=f"MLflow {predictor.mlflow_version}", path=served.path)
 
     limits = config.get("limits", {})
+    workers = worker_count(config)
+    board = Board(1 if workers == 1 else workers + 1)
     app = ScoringApp(
         identity=Identity(config["pod"], config["revision"], str(config["model"]), str(config["version"])),
         contract=contract,
         limits=Limits(
-            timeout_seconds=float(limits.get("timeout_seconds", 30)),
+            timeout_seconds=timeout_seconds(config),
             concurrency=int(limits.get("concurrency", 1)),
             queue=int(limits.get("queue", Limits.queue)),
-            queue_bytes=max(Limits.queue_bytes, 4 * int(limits.get("body_bytes", 0))),
             body_bytes=int(limits.get("body_bytes", Limits.body_bytes)),
             refuse_mismatch=config.get("on_output_mismatch") == "refuse",
         ),
         example=example,
-        on_stuck=lambda: _end_stuck(reports),
-        spool=spool_of(config),
+        on_stuck=lambda: _end_stuck(reports, is_worker=workers > 1),
+        spool=None if served.path == "pyfunc" else spool_of(config),
+        board=board,
     )
     app.telemetry.load_seconds = load_seconds
     app.telemetry.path = served.path, served.name
@@ -254,7 +353,29 @@ def run(config: dict[str, Any], reports: Reports) -> None:
     reports.phase("example", seconds or 0.0, text=text)
     gc.collect()
     gc.freeze()
-    (asyncio if uvloop is None else uvloop).run(serve(app, config, reports))
+    if workers > 1 and not can_fork():
+        begin_alone(reports)
+    listener = bind(socket_path=config.get("socket"), port=config.get("port"))
+    if config.get("socket") is None:
+        log.info("listening on port %s", listener.getsockname()[1])
+    if workers > 1:
+        serve_together(app, config, listener, board, reports)
+    else:
+        app.guard = Deadline(timeout_seconds(config)).call
+        loop_run(serve(app, config, listener, reports))
+
+
+def begin_alone(reports: Reports) -> None:
+    """Begin anew as one process that has all the threads: those that the model's libraries have cannot be forked."""
+    log.info("the model's libraries have threads of their own: one process serves it, with as many as it has CPUs")
+    os.environ[_ALONE] = "1"
+    reports.hand_over()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+
+
+def loop_run(main: Coroutine[Any, Any, None]) -> None:
+    """Run an event loop."""
+    (asyncio if uvloop is None else uvloop).run(main)
 
 
 def run_job(config: dict[str, Any], reports: Reports) -> None:
@@ -276,13 +397,31 @@ def run_job(config: dict[str, Any], reports: Reports) -> None:
     reports.phase(name, time.monotonic() - began, **found)
 
 
-def _end_stuck(reports: Reports) -> None:
+_STUCK = {
+    "failed": {
+        "reason": "PredictionStuck",
+        "message": "A prediction went on after its deadline; the scoring server is started anew.",
+        "hint": "Raise the prediction's time limit, or find out what the model waits for.",
+        "retryable": True,
+    }
+}
+
+
+def _end_stuck(reports: Reports, *, is_worker: bool) -> None:
     """End the process, for a thread that is stuck in a prediction cannot be ended."""
-    message = "A prediction went on after its deadline; the scoring server is started anew."
-    log.error(message)
-    hint = "Raise the prediction's time limit, or find out what the model waits for."
-    reports.send({"failed": {"reason": "PredictionStuck", "message": message, "hint": hint, "retryable": True}})
+    log.error(_STUCK["failed"]["message"])
+    if not is_worker:  # others serve on, and the parent starts another
+        reports.send(_STUCK)
     asyncio.get_running_loop().call_later(LAST_WORDS_SECONDS, _end, STUCK_EXIT)
+
+
+def _end_alike(status: int) -> None:
+    """End as a worker did, so that the reason is told that it had: by its exit code, or by its signal."""
+    if status < 0:
+        sys.stderr.flush()
+        signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None
+        os.kill(os.getpid(), -status)
+    _end(status or FAILED_EXIT)
 
 
 def _end(code: int) -> None:
@@ -295,8 +434,10 @@ def _end(code: int) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run a pod."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # Nothing may be added to a snapshot, also where its directory could be written.
+    sys.dont_write_bytecode = True
     config = read_config(argv)
-    set_threads(int(config.get("threads", 1)))
+    set_threads(thread_count(config))
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     reports = Reports()
     try:

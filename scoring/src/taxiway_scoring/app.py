@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import logging
+import os
 import random
 import re
 import threading
@@ -23,17 +24,17 @@ from taxiway_scoring import __version__, v2
 from taxiway_scoring.accepting import choose
 from taxiway_scoring.answers import plain, write_array, write_predictions
 from taxiway_scoring.contract import NULLABLE, Column, Contract, Mismatch, check_value, openapi
+from taxiway_scoring.deadlines import Overdue
 from taxiway_scoring.decoding import Rows
 from taxiway_scoring.docs import page
 from taxiway_scoring.payload import JSON_TYPE, Request, lacking, read_request
-from taxiway_scoring.plans import Plan
 from taxiway_scoring.predictor import Predictor
 from taxiway_scoring.refusals import Refused, listed, malformed
 from taxiway_scoring.serving import RowPath
 from taxiway_scoring.spool import Spool
 from taxiway_scoring.streaming import LARGE_CELLS, array_pieces, frame_pieces, table_of, table_pieces
 from taxiway_scoring.tables import ARROW_STREAM, PARQUET, are_understood, load_pyarrow
-from taxiway_scoring.telemetry import Telemetry
+from taxiway_scoring.telemetry import Board, Telemetry
 
 log = logging.getLogger("taxiway")
 T = TypeVar("T")
@@ -108,12 +109,11 @@ class Identity:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much at once and how long. ``queue`` and ``queue_bytes`` bound what waits behind what is predicted."""
+    """How much at once and how long. ``queue`` bounds what waits behind what is predicted."""
 
     timeout_seconds: float = 30.0
     concurrency: int = 1
     queue: int = 128
-    queue_bytes: int = 64 << 20
     body_bytes: int = 16 << 20
     """How large a compressed body may become."""
     refuse_mismatch: bool = False
@@ -162,13 +162,16 @@ class ScoringApp:
         example: bytes | None = None,
         on_stuck: Callable[[], None] = lambda: None,
         spool: Spool | None = None,
+        board: Board | None = None,
     ) -> None:
         """``on_stuck`` is called when a prediction does not end after its time limit: a thread cannot be killed.
 
-        ``spool`` keeps some of the requests that a path other than pyfunc answered.
+        ``spool`` keeps some of the requests that a path other than pyfunc answered. ``board`` is where workers count.
         """
-        self.telemetry = Telemetry()
+        self.telemetry = Telemetry(board)
         self.is_ready = False
+        self.guard: Callable[[Callable[[Any], Any], Any], Any] = _plainly
+        """How predictions in the event loop's thread are called; one with a deadline raises Overdue."""
         self._identity = identity
         self._contract = contract
         self._limits = limits
@@ -188,7 +191,6 @@ class ScoringApp:
         )
         self._offered = (JSON_TYPE, ARROW_STREAM, PARQUET) if are_understood() else (JSON_TYPE,)
         self._kept_promises: dict[tuple[str, int], bool] = {}
-        self._held_bytes = 0
         self._held_back = 0
         self._next_refusal = 0.0
         self._lately: deque[float] = deque(maxlen=32)
@@ -362,17 +364,13 @@ class ScoringApp:
                 predict = functools.partial(self._score_unusual, request, wanted, is_packed=is_packed)
         if encoding != "identity" and not is_packed:
             raise Refused(415, "UnsupportedMediaType", "The content encoding must be identity or gzip.")
-        if not self._admits(len(request.body)):
+        if not self._admits():
             await self._hold_back()
             raise Refused(429, "TooManyRequests", "The pod has as many requests as it can answer in time.")
-        self._held_bytes += len(request.body)
-        try:
-            work = None if predict is None else functools.partial(predict, predictor)
-            response = await self._wait_for(self._begin(predictor, request, work))
-            response.content_type = wanted
-            return response
-        finally:
-            self._held_bytes -= len(request.body)
+        work = None if predict is None else functools.partial(predict, predictor)
+        response = await self._wait_for(self._begin(predictor, request, work))
+        response.content_type = wanted
+        return response
 
     def _score_unusual(
         self, request: HttpRequest, wanted: str, predictor: Predictor, *, is_packed: bool
@@ -380,12 +378,11 @@ class ScoringApp:
         body = unpack(request.body, self._limits.body_bytes) if is_packed else request.body
         return self.score(predictor, body, request.headers.get("content-type", JSON_TYPE), wanted)
 
-    def _admits(self, size: int) -> bool:
-        """Tell whether a request can be answered in time, and would not take too much memory until then."""
+    def _admits(self) -> bool:
+        """Tell whether a request can be answered in time."""
         limits, waiting = self._limits, self.telemetry.in_flight - 1 - self._held_back
         return waiting < limits.concurrency or (
             waiting < limits.concurrency + limits.queue
-            and self._held_bytes + size <= limits.queue_bytes
             and self._typical * waiting / limits.concurrency <= limits.timeout_seconds
         )
 
@@ -460,7 +457,8 @@ class ScoringApp:
                 left.append((job, rows))
         for some in bounded(left, [len(rows) for _, rows in left]):
             together = len(some) > 1 and self._rows is not None
-            answers = self._joined(self._rows.plan, [rows for _, rows in some]) if together else None  # type: ignore[union-attr]
+            answers = self._joined(self._rows.plan.predict, [rows for _, rows in some]) if together else None  # type: ignore[union-attr]
+            self.telemetry.joined += 0 if answers is None else len(some)
             for at, (job, _) in enumerate(some):
                 if answers is None:
                     self._finish_alone(job)
@@ -470,11 +468,11 @@ class ScoringApp:
     def _finish_alone(self, job: Job) -> None:
         _settle(job, job.work or (lambda: self.score(job.predictor, job.body, job.header)))
 
-    def _joined(self, plan: Plan, requests: Sequence[Rows]) -> list[Any] | None:
+    def _joined(self, predict: Callable[[Rows], Any], requests: Sequence[Rows]) -> list[Any] | None:
         """Predict rows of several requests together; None where each must be tried alone to see whose fault it is."""
         rows = [row for request in requests for row in request]
         try:
-            predictions = plan.predict(rows)
+            predictions = predict(rows)
             if len(predictions) != len(rows):
                 return None
             cut = predictions.iloc if hasattr(predictions, "iloc") else predictions
@@ -485,7 +483,6 @@ class ScoringApp:
         except Exception as error:
             log.info("requests that were joined are tried one by one: %s", type(error).__name__)
             return None
-        self.telemetry.joined += len(requests)
         return answers
 
     # -------------------------------------------------------------- in the event loop
@@ -528,17 +525,24 @@ class ScoringApp:
         path = self._rows
         if path is None or path.inline is None:  # pragma: no cover - it was there when they were taken
             return
-        for some in bounded(taken, [len(one.rows) for one in taken]):
-            many = len(some) > 1 and path.may_join
-            answers = self._joined(path.inline, [one.rows for one in some]) if many else None
-            for at, one in enumerate(some):
-                self._answer_one(path.inline, one, None if answers is None else answers[at])
+        predict = functools.partial(self.guard, path.inline.predict)
+        answered = 0
+        try:
+            for some in bounded(taken, [len(one.rows) for one in taken]):
+                many = len(some) > 1 and path.may_join
+                answers = self._joined(predict, [one.rows for one in some]) if many else None
+                self.telemetry.joined_inline += 0 if answers is None else len(some)
+                for at, one in enumerate(some):
+                    self._answer_one(predict, one, None if answers is None else answers[at])
+                    answered += 1
+        except Overdue:
+            self._give_up_on(taken[answered:])
 
-    def _answer_one(self, plan: Plan, one: Taken, predictions: Any) -> None:
-        """Answer by predictions or, where there are none, by the plan; never raises, for others wait behind it."""
+    def _answer_one(self, predict: Callable[[Rows], Any], one: Taken, predictions: Any) -> None:
+        """Answer by predictions or, where there are none, make them; raises only Overdue, for others wait behind it."""
         rows = 0
         try:
-            body, rows = self._write(_call(plan.predict, one.rows) if predictions is None else predictions)
+            body, rows = self._write(_call(predict, one.rows) if predictions is None else predictions)
             head = (self._head % (len(body), one.request_id)).encode("latin-1")
             response = HttpResponse(200, body, rows=rows, head=head)
         except Refused as refusal:
@@ -547,11 +551,22 @@ class ScoringApp:
             log.exception("request %s failed", one.request_id)
             message = "The scoring server failed on this request."
             response = self._problem(500, "Internal", message, one.request_id)
+        self._tell(one, response, rows)
+
+    def _tell(self, one: Taken, response: HttpResponse, rows: int) -> None:
         self.telemetry.count(response.status, time.monotonic() - one.came, rows)
         try:
             one.done(self._signed(response, one.request_id))
         except Exception:
             log.exception("request %s could not be answered", one.request_id)
+
+    def _give_up_on(self, taken: Sequence[Taken]) -> None:
+        """Answer those whose time went by, and end: what was interrupted may have left anything behind."""
+        refusal = _timed_out(self._limits.timeout_seconds)
+        for one in taken:
+            self._tell(one, self._problem(refusal.status, refusal.reason, refusal.message, one.request_id), 0)
+        self.give_up()
+        self._on_stuck()
 
     async def _wait_for(self, job: Job) -> HttpResponse:
         seconds = self._limits.timeout_seconds
@@ -760,6 +775,7 @@ def unpack(body: bytes, limit: int) -> bytes:
 
 
 _ids = random.Random()  # noqa: S311 - ids of requests are no secrets, and asking the system for each costs a third
+os.register_at_fork(after_in_child=_ids.seed)
 
 
 def _new_id() -> str:
@@ -820,6 +836,10 @@ def _unusable(predictions: Any, error: Exception) -> Refused:
     log.warning("unusable predictions: %s", type(error).__name__)
     kind = type(predictions).__name__
     return Refused(500, "PredictionFailed", f"The model returned a {kind} with something that JSON does not have.")
+
+
+def _plainly(function: Callable[[Any], Any], given: Any) -> Any:
+    return function(given)
 
 
 def _call(predict: Callable[[Any], Any], given: Any) -> Any:

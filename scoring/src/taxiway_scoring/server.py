@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
+import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import httptools
 
 from taxiway_scoring.app import HttpRequest, HttpResponse, ScoringApp
+from taxiway_scoring.room import Room
 
 log = logging.getLogger("taxiway")
 MAX_HEADER_BYTES = 32 * 1024
@@ -31,6 +32,9 @@ would take the refusal with it."""
 COPIED_BYTES = 64 * 1024
 """Larger bodies are not put behind their head, which would take the memory twice."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+SMALL_BYTES = 64 * 1024
+"""Bodies up to this size do not wait for room."""
+_NO_ROOM = (503, "TooManyRequests", "The pod has as many large bodies as it can hold.")
 _ONCE = ("content-length", "transfer-encoding", "content-type", "host")
 
 
@@ -40,19 +44,20 @@ class ServerLimits:
 
     body_bytes: int = 16 * 1024 * 1024
     receiving_bytes: int = 128 * 1024 * 1024
-    """Of all bodies that are on their way, so that many slow ones cannot take the pod's memory."""
+    """Of all large bodies that come or wait for their answer, so that many cannot take the pod's memory."""
     header_seconds: float = 10.0
     body_seconds: float = 60.0
     idle_seconds: float = 300.0
+    room_seconds: float = 30.0
+    """How long a large body waits, unread, until there is memory for it."""
 
 
 class Connections:
     """All open connections; ``is_draining`` closes each after the answer that it waits for."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ServerLimits) -> None:
         self.open: set[Connection] = set()
-        self.receiving = 0
-        """Bytes of bodies that have not come whole."""
+        self.room = Room(limits.receiving_bytes)
         self.is_draining = False
 
     @property
@@ -87,8 +92,13 @@ class Connection(asyncio.Protocol):
         self._timer_at = 0.0
         self._deadline: float | None = None
         """When the client is too slow. The timer may be earlier: it is set anew only when it fires too soon."""
-        self._waiting: deque[tuple[HttpRequest | HttpResponse, bool]] = deque()
-        """Requests to be answered, and at most one refusal at the end; whether the connection is kept after each."""
+        self._waiting: deque[tuple[HttpRequest | HttpResponse, bool, int]] = deque()
+        """Requests to be answered, and at most one refusal at the end; whether the connection is kept after each, and
+        how much room it has."""
+        self._room_taken = 0
+        """By the body that comes."""
+        self._is_in_line = False
+        """The body waits for room and is not read."""
         self._buffered = 0
         self._task: asyncio.Task[None] | None = None
         self._is_taken = False
@@ -123,9 +133,11 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _exception: Exception | None) -> None:
         """Forget the connection and what is not begun; what is being predicted for it runs to its end."""
         self._connections.open.discard(self)
-        self._connections.receiving -= self._size
-        self._size = 0
+        self._app.telemetry.closed += 1
         self._stop_waiting()
+        self._leave_line()
+        self._give_back(self._room_taken + sum(taken for _, _, taken in self._waiting))
+        self._room_taken = 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -168,6 +180,12 @@ class Connection(asyncio.Protocol):
             self._unfinished += len(data) if was_in_headers and not self._has_headers else 0
             if self._unfinished > MAX_HEADER_BYTES:
                 self._refuse_headers()
+            more = self._size - self._room_taken
+            if more > 0 and not self._is_in_line:  # of a body that is small, or does not say how large it will be
+                if self._connections.room.grow(more):
+                    self._room_taken += more
+                else:
+                    self._refuse(*_NO_ROOM)
 
     # -------------------------------------------------------------- httptools' callbacks
 
@@ -214,21 +232,38 @@ class Connection(asyncio.Protocol):
         if int(length) > self._limits.body_bytes:
             self._refuse_body()
             raise _Stop
+        size = int(length)
+        if size > SMALL_BYTES:
+            if not self._connections.room.take(size, self._come_in):
+                self._is_in_line = True
+                if self._transport is not None:
+                    self._transport.pause_reading()
+                self._wait(self._limits.room_seconds)
+                return
+            self._room_taken = size
+        self._ask_for_body()
+
+    def _come_in(self) -> None:
+        """There is room for the body."""
+        self._is_in_line = False
+        self._room_taken = int(self._headers["content-length"])
+        if self._transport is not None:
+            self._transport.resume_reading()
+        self._ask_for_body()
+
+    def _ask_for_body(self) -> None:
         if self._is_answering:
             return
-        if headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
+        if self._headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
             self._transport.write(_CONTINUE)
         self._wait(self._limits.body_seconds)
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
         self._size += len(data)
-        self._connections.receiving += len(data)
         if self._size > self._limits.body_bytes:
             self._refuse_body()
             raise _Stop
-        if self._connections.receiving > self._limits.receiving_bytes:
-            self._stop(503, "TooManyRequests", "The pod receives as many large bodies as it can hold.")
         self._body.append(data)
 
     def on_message_complete(self) -> None:
@@ -248,10 +283,13 @@ class Connection(asyncio.Protocol):
             and self._app.take(request, self._answer_taken)
         ):
             self._is_taken = True
+            self._give_back(self._room_taken)
+            self._room_taken = 0
             self._begin()
             self._is_between = True
             return
-        self._waiting.append((request, bool(keep_alive)))
+        self._waiting.append((request, bool(keep_alive), self._room_taken))
+        self._room_taken = 0
         self._buffered += len(request.body)
         if self._transport is not None and self._has_too_much:
             self._transport.pause_reading()
@@ -275,7 +313,6 @@ class Connection(asyncio.Protocol):
             self._wait_for_next(is_kept=not is_last)
 
     def _begin(self) -> None:
-        self._connections.receiving -= self._size
         self._url = b""
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
@@ -289,10 +326,10 @@ class Connection(asyncio.Protocol):
         return len(self._waiting) > MAX_PIPELINE or self._buffered > self._limits.body_bytes
 
     async def _answer_all(self) -> None:
-        is_kept = True
+        is_kept, taken = True, 0
         try:
             while self._waiting and is_kept:
-                request, is_kept = self._waiting.popleft()
+                request, is_kept, taken = self._waiting.popleft()
                 is_chunked = True
                 if isinstance(request, HttpResponse):
                     response, with_body = request, True
@@ -306,7 +343,9 @@ class Connection(asyncio.Protocol):
                 if response.pieces is not None:
                     await self._write_pieces(response.pieces, is_chunked=is_chunked)
                     is_kept = is_kept and not (self._takes_no_more and not self._waiting)
-                if self._transport is not None and not self._has_too_much:
+                self._give_back(taken)
+                taken = 0
+                if self._transport is not None and not self._has_too_much and not self._is_in_line:
                     self._transport.resume_reading()
                 if not self._can_write.is_set():
                     await asyncio.wait_for(self._can_write.wait(), self._limits.body_seconds)
@@ -317,6 +356,7 @@ class Connection(asyncio.Protocol):
             self.abort()
         finally:
             self._task = None
+            self._give_back(taken)
         self._wait_for_next(is_kept=is_kept)
 
     def _wait_for_next(self, *, is_kept: bool) -> None:
@@ -324,7 +364,7 @@ class Connection(asyncio.Protocol):
             self._linger()
         elif self._is_between:
             self._wait(self._limits.idle_seconds)
-        else:
+        elif not self._is_in_line:
             self._wait(self._limits.body_seconds if self._has_headers else self._limits.header_seconds)
 
     async def _write_pieces(self, pieces: Iterator[bytes], *, is_chunked: bool) -> None:
@@ -389,7 +429,10 @@ class Connection(asyncio.Protocol):
         self._takes_no_more = True
         self._is_between = True
         self._stop_waiting()
-        self._waiting.append((self._app.problem(status, reason, message), False))
+        self._leave_line()
+        self._give_back(self._room_taken)
+        self._room_taken = 0
+        self._waiting.append((self._app.problem(status, reason, message), False, 0))
         if not self._is_answering:
             self._task = self._loop.create_task(self._answer_all())
 
@@ -440,7 +483,19 @@ class Connection(asyncio.Protocol):
             self._deadline = None
             self._too_slow()
 
+    def _leave_line(self) -> None:
+        if self._is_in_line:
+            self._is_in_line = False
+            self._connections.room.leave(self._come_in)
+
+    def _give_back(self, taken: int) -> None:
+        if taken:
+            self._connections.room.give_back(taken)
+
     def _too_slow(self) -> None:
+        if self._is_in_line:
+            self._refuse(*_NO_ROOM)
+            return
         if self._is_answering or self._transport is None:
             return
         if self._transport.get_write_buffer_size():
@@ -470,18 +525,40 @@ def _phrase(status: int) -> str:
         return "Unknown"
 
 
-async def listen(
-    app: ScoringApp, limits: ServerLimits, *, socket_path: str | None = None, port: int | None = None
-) -> tuple[Any, Connections]:
-    """Listen on a Unix socket (an old one is replaced) or on a loopback port; return server and connections."""
-    connections = Connections()
-    loop = asyncio.get_running_loop()
+async def listen(app: ScoringApp, limits: ServerLimits, listener: socket.socket) -> tuple[Any, Connections]:
+    """Accept what comes to a listening socket; return server and connections."""
+    connections = Connections(limits)
+    serve: Any = asyncio.get_running_loop()
+    serve = serve.create_unix_server if listener.family == socket.AF_UNIX else serve.create_server
+    return await serve(lambda: Connection(app, limits, connections), sock=listener, backlog=2048), connections
 
-    def connect() -> Connection:
-        return Connection(app, limits, connections)
 
-    if socket_path is not None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(socket_path)  # noqa: PTH108
-        return await loop.create_unix_server(connect, socket_path, backlog=2048), connections
-    return await loop.create_server(connect, "127.0.0.1", port or 0, backlog=2048), connections
+def receive(app: ScoringApp, limits: ServerLimits, channel: socket.socket, on_end: Callable[[], None]) -> Connections:
+    """Take the connections that come through a channel as descriptors, until it ends; return them."""
+    connections, loop = Connections(limits), asyncio.get_running_loop()
+    arriving: set[asyncio.Task[Any]] = set()
+    channel.setblocking(False)
+
+    def come() -> None:
+        while True:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors = b"", []
+            if not data:
+                loop.remove_reader(channel)
+                on_end()
+                return
+            for descriptor in descriptors:
+                connection = socket.socket(fileno=descriptor)
+                connection.setblocking(False)
+                arrival = loop.create_task(
+                    loop.connect_accepted_socket(lambda: Connection(app, limits, connections), connection)
+                )
+                arriving.add(arrival)
+                arrival.add_done_callback(arriving.discard)
+
+    loop.add_reader(channel, come)
+    return connections

@@ -124,10 +124,10 @@ def choose(loaded: Loaded, proof: Proof | None, *, rows_are_independent: bool | 
         return _generic(loaded, f"the proven path cannot be made: {error}", may_join=bool(rows_are_independent))
 
 
-def serve_by_pyfunc(files: Path, contract: Contract, *, rows_are_independent: bool | None) -> Served:
-    """Return the generic path because the owner wants it. Raises LoadFailed."""
+def serve_by_pyfunc(files: Path, contract: Contract, reason: str, *, rows_are_independent: bool | None) -> Served:
+    """Return the generic path, whatever is proven, for a reason to be told. Raises LoadFailed."""
     loaded = Loaded(files, contract, None, None, load_predictor(files, contract))
-    return _generic(loaded, "the model's owner wants it", may_join=bool(rows_are_independent))
+    return _generic(loaded, reason, may_join=bool(rows_are_independent))
 
 
 def _generic(loaded: Loaded, reason: str, *, may_join: bool) -> Served:

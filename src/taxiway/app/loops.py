@@ -88,8 +88,8 @@ class Loops:
         checks = LiveChecks(
             database=self._database,
             prover=self._adapters.prover,
-            runtime=self._adapters.runtime,
             observed=self._observed,
+            nudge=self._nudges,
             now=self._now,
         )
         async with asyncio.TaskGroup() as tasks:

@@ -8,8 +8,8 @@ from taxiway.control.observed import Observed
 from taxiway.domain.events import CONTROL, Event, SubjectKind, Topic
 from taxiway.domain.pods import PodPhase
 from taxiway.domain.proofs import TURNED_OFF, LiveCheck
-from taxiway.domain.revisions import Revision, RevisionState
-from taxiway.ports import Clock, Prover, Runtime
+from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
+from taxiway.ports import Clock, Nudge, Prover
 from taxiway.store import events, revisions, snapshots
 from taxiway.store.database import Database
 
@@ -19,11 +19,11 @@ log = structlog.get_logger()
 class LiveChecks:
     """Looks after the requests that pods keep to be compared."""
 
-    def __init__(self, *, database: Database, prover: Prover, runtime: Runtime, observed: Observed, now: Clock) -> None:
+    def __init__(self, *, database: Database, prover: Prover, observed: Observed, nudge: Nudge, now: Clock) -> None:
         self._database = database
         self._prover = prover
-        self._runtime = runtime
         self._observed = observed
+        self._nudge = nudge
         self._now = now
 
     async def look(self) -> None:
@@ -59,4 +59,8 @@ class LiveChecks:
         )
         async with self._database.write() as tx:
             await events.append(tx, event)
-        await self._runtime.restart(revision.id)
+            newest = (await revisions.of_deployment(tx, revision.deployment))[-1]
+            if newest.id == revision.id and newest.wanted is RevisionWanted.SERVE:
+                # Its pods come up beside those that are wrong in some last bits, which is better than none.
+                await revisions.insert_revision(tx, newest.renewed(self._now()))
+        self._nudge("deployment", revision.deployment)

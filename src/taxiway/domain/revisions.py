@@ -118,6 +118,25 @@ class Revision:
     failure: Failure | None = None
     """Why it failed; while it lives, why the runtime could not be told to run it, or why it is prepared anew."""
 
+    def renewed(self, at: datetime) -> Revision:
+        """Return the next revision, which asks for the same."""
+        number = self.number + 1
+        return Revision(
+            id=RevisionId(f"{self.id.removesuffix(str(self.number))}{number}"),
+            deployment=self.deployment,
+            number=number,
+            project=self.project,
+            model=self.model,
+            version=self.version,
+            model_version=self.model_version,
+            request=self.request,
+            resources=self.resources,
+            options=self.options,
+            created_at=at,
+            wanted=RevisionWanted.SERVE,
+            generation=1,
+        )
+
     def spec(self, snapshot: SnapshotId) -> RevisionSpec:
         """Return what a runtime must know, once the snapshot is there."""
         return RevisionSpec(

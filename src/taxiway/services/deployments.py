@@ -14,7 +14,7 @@ from taxiway.domain.ids import DeploymentId, ModelName, ProjectName, RevisionId
 from taxiway.domain.models import ModelVersion
 from taxiway.domain.people import Asking
 from taxiway.domain.resources import Capacity, Resources, format_memory
-from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted, ScoringOptions
+from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.ports import Clock, Nudge
 from taxiway.store import audit, deployments, events, models, revisions, snapshots
@@ -175,25 +175,9 @@ class Deployments:
     async def _new_revision(
         self, tx: Transaction, deployment: Deployment, newest: Revision, *, request: EnvironmentRequest
     ) -> None:
-        number = newest.number + 1
-        await revisions.insert_revision(
-            tx,
-            Revision(
-                id=RevisionId(f"r-{deployment.model_version}-{number}"),
-                deployment=deployment.id,
-                number=number,
-                project=deployment.project,
-                model=deployment.model,
-                version=deployment.version,
-                model_version=deployment.model_version,
-                request=request,
-                resources=deployment.resources,
-                options=deployment.options,
-                created_at=self._now(),
-                wanted=RevisionWanted.SERVE,
-                generation=1,
-            ),
-        )
+        again = newest.renewed(self._now())
+        revision = replace(again, request=request, resources=deployment.resources, options=deployment.options)
+        await revisions.insert_revision(tx, revision)
 
     async def _tell(
         self, tx: Transaction, asking: Asking, before: Deployment, after: Deployment, reason: str, message: str

@@ -18,6 +18,7 @@ import pytest
 from taxiway_scoring.payload import Request
 from taxiway_scoring.server import ServerLimits, listen
 from taxiway_scoring.tables import ARROW_STREAM, PARQUET
+from taxiway_scoring.workers import bind
 from tests.docs.pages import DOCS, blocks
 from tests.integration.gateway.gate import PREFIX, Scene, a_route
 from tests.scoring.apps import a_contract, an_app
@@ -38,7 +39,7 @@ def sums(request: Request) -> Any:
 async def endpoint(scene: Scene) -> AsyncIterator[Scene]:
     socket = scene.gate.root / "scores.sock"
     app = an_app(sums, contract=a_contract(("amount", "double"), ("hour", "double")))
-    server, connections = await listen(app, ServerLimits(), socket_path=str(socket))
+    server, connections = await listen(app, ServerLimits(), bind(socket_path=str(socket)))
     await scene.publish(a_route(f"unix:{socket}"))
     yield scene
     server.close()

@@ -117,7 +117,7 @@ async def test_a_revision_gets_its_pods_and_they_answer(machine: Machine) -> Non
     pods = await until(runtime, all_ready(2))
     for pod in pods:
         body = json.loads(ask(pod.address).split(b"\r\n\r\n", 1)[1])
-        assert body["env"]["OMP_NUM_THREADS"] == "1"
+        assert body["env"]["MLFLOW_DISABLE_TELEMETRY"] == "true"
         assert [phase.name for phase in pod.phases] == ["verified", "loaded", "example", "ready"]
         assert pod.isolation is not None
         assert pod.isolation.value == levels.choose_level(None, levels.survey()).value
@@ -246,7 +246,7 @@ sys.exit(3)
 """
 
 
-async def test_a_pod_that_failed_for_good_is_told_until_it_is_started_anew(machine: Machine) -> None:
+async def test_a_pod_that_failed_for_good_is_told(machine: Machine) -> None:
     machine.serve(BROKEN)
     runtime = machine.runtime()
     await runtime.apply(a_spec(), scale=1)
@@ -256,10 +256,6 @@ async def test_a_pod_that_failed_for_good_is_told_until_it_is_started_anew(machi
     await runtime.apply(a_spec(), scale=1)
     await asyncio.sleep(0.3)
     assert [again.id for again in await runtime.observe()] == [pod.id]
-    machine.serve(SERVER)
-    await runtime.restart(RevisionId("r1"))
-    await until(runtime, all_ready(1))
-    await runtime.restart(RevisionId("unknown"))
 
 
 async def test_a_crash_loop_is_never_ready_and_its_lines_are_shown(machine: Machine) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from taxiway.domain.ids import PodId
+from taxiway.domain.ids import EnvironmentId, PodId
 from taxiway.domain.proofs import LiveCheck, ProofProgress, ProofState
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.runtimes.process.pods import Confinement
@@ -112,8 +112,10 @@ async def test_what_a_job_reports_is_kept_and_found_again(workshop: Workshop, le
     other = workshop.prover(HANGS)
     await other.begin(SPEC)
     assert (await other.observe(SPEC)) == seen, "another process finds it and begins nothing"
-    changed = replace(SPEC, resources=replace(SPEC.resources, cpus=4.0))
-    assert await other.observe(changed) is None, "more threads may change the last bits"
+    larger = replace(SPEC, resources=replace(SPEC.resources, cpus=4.0))
+    assert (await other.observe(larger)) == seen, "a worker has one thread, however many workers there are"
+    changed = replace(SPEC, environment=EnvironmentId("other"))
+    assert await other.observe(changed) is None, "other versions may change the last bits"
 
 
 async def test_a_failure_is_told_to_the_pods_and_tried_again_when_asked(workshop: Workshop) -> None:

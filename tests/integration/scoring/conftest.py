@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import taxiway_scoring
+
 HERE = Path(__file__).parent
 QUIET = {"PATH": os.environ["PATH"], "HOME": "/tmp", "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
 
@@ -58,3 +60,13 @@ def servers(workshop: Path, models: Path) -> Iterator[dict[str, Path]]:
             process.wait()
             assert process.stdout is not None
             process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def program(workshop: Path) -> Path:
+    """The scoring server as it is laid out for pods."""
+    home = workshop / "scoring"
+    home.mkdir()
+    (home / "taxiway_scoring").symlink_to(Path(taxiway_scoring.__file__).parent)
+    (home / "__main__.py").write_text("from taxiway_scoring.__main__ import main\n\nmain()\n")
+    return home

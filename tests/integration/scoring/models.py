@@ -120,6 +120,7 @@ def a_table(count: int = 200) -> pd.DataFrame:
 
 
 def save_trained(home: Path) -> None:
+    import catboost
     import lightgbm
     import xgboost
     from sklearn.compose import ColumnTransformer
@@ -160,6 +161,14 @@ def save_trained(home: Path) -> None:
         booster,
         home / "lightgbm",
         signature=infer_signature(numbers, booster.predict(numbers)),
+        input_example=numbers.head(2),
+        pip_requirements=REQUIREMENTS,
+    )
+    cats = catboost.CatBoostClassifier(iterations=10, verbose=False, allow_writing_files=False, thread_count=1)
+    mlflow.catboost.save_model(
+        cats.fit(numbers, target),
+        home / "catboost",
+        signature=infer_signature(numbers, cats.predict(numbers)),
         input_example=numbers.head(2),
         pip_requirements=REQUIREMENTS,
     )

@@ -13,6 +13,7 @@ from tritonclient.utils import InferenceServerException
 
 from taxiway_scoring.payload import Request
 from taxiway_scoring.server import ServerLimits, listen
+from taxiway_scoring.workers import bind
 from tests.scoring.apps import a_contract, an_app
 
 TABLE = a_contract(("amount", "double"), ("count", "long"), ("kind", "string"))
@@ -24,7 +25,7 @@ def score(request: Request) -> Any:
 
 def serve(found: list[int], is_up: threading.Event) -> None:
     async def run() -> None:
-        server, _ = await listen(an_app(score, contract=TABLE), ServerLimits())
+        server, _ = await listen(an_app(score, contract=TABLE), ServerLimits(), bind())
         found.append(server.sockets[0].getsockname()[1])
         is_up.set()
         await asyncio.Event().wait()

@@ -34,6 +34,7 @@ async def serve_ours(models: list[Path], sockets: Path) -> None:
     from taxiway_scoring.proof import prove
     from taxiway_scoring.server import ServerLimits, listen
     from taxiway_scoring.serving import Loaded, choose
+    from taxiway_scoring.workers import bind
 
     for model in models:
         metadata, contract = read_model(model)
@@ -46,7 +47,7 @@ async def serve_ours(models: list[Path], sockets: Path) -> None:
         if example is not None:
             app.score(served.predictor, example, "application/json")
         app.is_ready = True
-        await listen(app, ServerLimits(), socket_path=str(sockets / model.name))
+        await listen(app, ServerLimits(), bind(socket_path=str(sockets / model.name)))
     print("ready", flush=True)
     await asyncio.Event().wait()
 

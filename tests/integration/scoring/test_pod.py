@@ -3,139 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import taxiway_scoring
 from taxiway_scoring import manifest
-from tests.integration.scoring.calls import Connection
+from tests.integration.scoring.pods import MLMODEL, Pod, a_model, a_pod, a_snapshot
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
-
-SLOW = """
-import os, sys, time
-import mlflow
-class Model(mlflow.pyfunc.PythonModel):
-    def load_context(self, context):
-        {load}
-    def predict(self, context, model_input, params=None):
-        for value in model_input["x"]:
-            time.sleep(max(0.0, value))
-            if value < 0:
-                raise ValueError(f"a secret {{value}}")
-        return [float(value) for value in model_input["x"]]
-mlflow.models.set_model(Model())
-"""
-MLMODEL = """
-flavors:
-  python_function:
-    loader_module: mlflow.pyfunc.model
-    model_code_path: model_code.py
-    python_model: null
-    python_version: 3.11.0
-signature:
-  inputs: '[{"type": "double", "name": "x", "required": true}]'
-  outputs: '[{"type": "double", "required": true}]'
-  params: null
-"""
-
-
-@dataclass
-class Pod:
-    """A running pod and what it reported."""
-
-    process: subprocess.Popen[bytes]
-    socket: Path
-    reports: list[dict[str, Any]] = field(default_factory=list)
-    log: Path = field(default_factory=Path)
-
-    def wait_for_phase(self, name: str, *, seconds: float = 60.0) -> None:
-        end = time.monotonic() + seconds
-        while not any(report.get("phase") == name for report in self.reports):
-            assert time.monotonic() < end, (self.reports, self.log.read_text())
-            assert self.process.poll() is None, (self.reports, self.log.read_text())
-            time.sleep(0.01)
-
-    def ended(self, *, seconds: float = 60.0) -> int:
-        return self.process.wait(seconds)
-
-    @property
-    def failure(self) -> dict[str, Any]:
-        return next((report["failed"] for report in self.reports if "failed" in report), {})
-
-    def connect(self, *, timeout: float = 30.0) -> Connection:
-        return Connection(self.socket, timeout=timeout)
-
-
-@pytest.fixture(scope="session")
-def program(workshop: Path) -> Path:
-    """The scoring server as it is laid out for pods."""
-    home = workshop / "scoring"
-    home.mkdir()
-    (home / "taxiway_scoring").symlink_to(Path(taxiway_scoring.__file__).parent)
-    (home / "__main__.py").write_text("from taxiway_scoring.__main__ import main\n\nmain()\n")
-    return home
-
-
-def a_snapshot(home: Path, files: dict[str, str]) -> Path:
-    (home / "files").mkdir(parents=True)
-    for name, text in files.items():
-        (home / "files" / name).write_text(text)
-    (home / "manifest.json").write_bytes(manifest.dump(manifest.build(home / "files")))
-    return home
-
-
-def a_model(load: str = "pass", **more: str) -> dict[str, str]:
-    return {"MLmodel": MLMODEL, "model_code.py": SLOW.format(load=load), **more}
-
-
-@contextmanager
-def a_pod(home: Path, program: Path, snapshot: Path, **limits: object) -> Iterator[Pod]:
-    digest = manifest.digest((snapshot / "manifest.json").read_bytes())
-    config = {
-        "pod": "pod-1", "revision": "revision-1", "project": "p", "model": "m", "version": 3,
-        "snapshot": str(snapshot), "manifest_digest": digest, "socket": str(home / "s"), "threads": 1,
-        "limits": {"drain_seconds": 10, **limits},
-    }  # fmt: skip
-    (home / "config.json").write_text(json.dumps(config))
-    reading, writing = os.pipe()
-    log = (home / "log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-W", "ignore", str(program), "--config", str(home / "config.json")],
-        env={"PATH": "/usr/bin", "HOME": str(home), "TAXIWAY_REPORT_FD": str(writing)},
-        cwd=home, pass_fds=[writing], stdout=log, stderr=log,
-    )  # fmt: skip
-    os.close(writing)
-    log.close()
-    pod = Pod(process, home / "s", log=home / "log")
-
-    def read() -> None:
-        with os.fdopen(reading) as lines:
-            for line in lines:
-                pod.reports.append(json.loads(line))
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        yield pod
-    finally:
-        process.kill()
-        process.wait()
-        reader.join()
 
 
 def test_a_trained_model_is_served_with_all_that_belongs_to_it(workshop: Path, program: Path, models: Path) -> None:

@@ -1,6 +1,7 @@
 """LightGBM and XGBoost by their C interfaces, which cost a hundredth of their Python ones for a row.
 
-LightGBM: ``LGBM_BoosterPredictForMat`` and its single-row form. XGBoost: ``XGBoosterPredictFromDense``.
+LightGBM: ``LGBM_BoosterPredictForMat`` and its single-row form, for many rows ``leaves.py``. XGBoost:
+``XGBoosterPredictFromDense``.
 What is unusual about a model (custom objectives, categories of pandas, trees on other data) is not compiled.
 """
 
@@ -8,15 +9,23 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from taxiway_scoring.plans import Estimator, NotCompilable
+from taxiway_scoring.plans.leaves import Unsuited, compile_trees
 
+log = logging.getLogger("taxiway")
 _FLOAT64 = 1
 """``C_API_DTYPE_FLOAT64``."""
 _NORMAL = 0
 """``C_API_PREDICT_NORMAL``."""
+_MANY_ROWS = 16
+"""From how many rows on the look-up of leaves is faster than LightGBM's walk through the trees."""
+_trees: weakref.WeakKeyDictionary[Any, Callable[[Any], Any] | None] = weakref.WeakKeyDictionary()
+"""Of each booster, for its tables are large and the same for all plans."""
 
 
 # ------------------------------------------------------------------ LightGBM
@@ -95,6 +104,7 @@ def _lightgbm(booster: Any, params: dict[str, Any]) -> Callable[[Any], Any]:
     pointer, double = ctypes.c_void_p, ctypes.POINTER(ctypes.c_double)
     row_major, normal = ctypes.c_int(1), ctypes.c_int(_NORMAL)
     empty, float64, contiguous = np.empty, np.float64, np.ascontiguousarray
+    trees = _trees_of(booster, best, params)
     line = np.empty(width)
     line_at = pointer(line.ctypes.data)
     answer = np.empty(outputs)
@@ -108,6 +118,8 @@ def _lightgbm(booster: Any, params: dict[str, Any]) -> Callable[[Any], Any]:
             line[:] = matrix[0]
             check(one_row(fast, line_at, count_at, answer_at))
             result = answer.copy()
+        elif rows >= _MANY_ROWS and trees is not None:
+            return trees(contiguous(matrix, dtype=float64))
         else:
             x = contiguous(matrix, dtype=float64)
             result = empty(rows * outputs)
@@ -121,6 +133,19 @@ def _lightgbm(booster: Any, params: dict[str, Any]) -> Callable[[Any], Any]:
 
     scores.keep = (booster, line, answer)  # type: ignore[attr-defined]
     return scores
+
+
+def _trees_of(booster: Any, iterations: int, params: dict[str, Any]) -> Callable[[Any], Any] | None:
+    """Return what looks leaves up; None where LightGBM must do it."""
+    if params.get("pred_early_stop"):
+        return None
+    if booster not in _trees:
+        try:
+            _trees[booster] = compile_trees(booster.model_to_string(num_iteration=-1), iterations)
+        except (Unsuited, KeyError, ValueError, IndexError) as error:
+            log.info("LightGBM walks through its trees itself: %r", error)
+            _trees[booster] = None
+    return _trees[booster]
 
 
 # ------------------------------------------------------------------ XGBoost

@@ -39,6 +39,8 @@ POD_OPEN_FILES = 16_384
 POD_QUEUE = 128
 """How many requests may wait in a pod. The scoring server refuses earlier what could not be answered in time."""
 POD_OOM_SCORE = 500
+MAX_WORKERS = 16
+"""A pod has a worker for each whole CPU, up to this many."""
 SPOOL = "spool"
 SPOOL_EVERY = 1_000
 PROOF_MEMORY = 1 << 30
@@ -108,7 +110,8 @@ def pod_config(pod: PodId, spec: RevisionSpec, places: PodPlaces) -> dict[str, o
             "header_seconds": 10,
             "idle_seconds": 300,
         },
-        "threads": threads(spec.resources.cpus),
+        "threads": whole_cpus(spec.resources.cpus),
+        "workers": min(MAX_WORKERS, whole_cpus(spec.resources.cpus)),
         "on_output_mismatch": str(spec.options.on_output_mismatch),
         "proof_file": str(places.proof),
         "serving": str(spec.options.serving),
@@ -138,22 +141,17 @@ def proof_config(spec: RevisionSpec, places: PodPlaces) -> dict[str, object]:
         "job": "prove",
         "snapshot": str(places.snapshot),
         "manifest_digest": spec.snapshot,
-        "threads": threads(spec.resources.cpus),
+        "threads": 1,
     }
 
 
-def threads(cpus: float) -> int:
-    """Return how many threads numerical libraries may use: the whole CPUs of the pod, at least one."""
+def whole_cpus(cpus: float) -> int:
+    """Return how many processes of one thread, or threads of one process, a pod's CPUs suffice for: at least one."""
     return max(1, math.floor(cpus))
 
 
-def pod_environment(spec: RevisionSpec, places: PodPlaces) -> dict[str, str]:
+def pod_environment(places: PodPlaces) -> dict[str, str]:
     """Return a pod's whole environment. Nothing of the platform's own is in it."""
-    count = str(threads(spec.resources.cpus))
-    pools = (
-        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS", "LOKY_MAX_CPU_COUNT", "POLARS_MAX_THREADS",
-    )  # fmt: skip
     return {
         "HOME": str(places.home),
         "TMPDIR": str(places.home / "tmp"),
@@ -166,7 +164,6 @@ def pod_environment(spec: RevisionSpec, places: PodPlaces) -> dict[str, str]:
         "TZ": "UTC",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
-        **dict.fromkeys(pools, count),
     }
 
 
@@ -190,7 +187,7 @@ def pod_child(
         # -u: what a model prints is in the log when it is printed, also if the model dies next.
         argv=(str(places.environment / "bin" / "python"), "-I", "-u", str(places.scoring), "--config",
               str(places.config)),
-        env=pod_environment(spec, places),
+        env=pod_environment(places),
         cwd=places.home,
         labels=labels,
         restart=Restart.ALWAYS,

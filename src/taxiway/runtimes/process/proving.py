@@ -1,6 +1,6 @@
 """ProcessProver: the port Prover on one machine. A proof is a pod that ends: same environment, same confinement.
 
-Results lie in files named by what they hold for: snapshot, environment, scoring server, CPU and threads. Nothing is
+Results lie in files named by what they hold for: snapshot, environment, scoring server and CPU. Nothing is
 remembered in a database: like the snapshot and the environment, a proof is found by its name.
 """
 
@@ -44,7 +44,6 @@ from taxiway.runtimes.process.pods import (
     check_config,
     proof_child,
     proof_config,
-    threads,
 )
 from taxiway.stub import children, levels
 
@@ -118,7 +117,7 @@ class ProcessProver:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _key(self, spec: RevisionSpec) -> str:
-        facts = [spec.snapshot, spec.environment, self._scoring.name, _cpu(), str(threads(spec.resources.cpus))]
+        facts = [spec.snapshot, spec.environment, self._scoring.name, _cpu()]
         return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
 
     def _result(self, key: str) -> Path:

@@ -115,11 +115,6 @@ class ProcessRuntime:
         seen = await self._in_thread(self._pods.look)
         return [observe_pod(pod) for pod in seen]
 
-    async def restart(self, revision: RevisionId) -> None:
-        """Forget back-off and failures of the revision's pods and start them anew."""
-        self._spawn_errors.pop(revision, None)
-        await self._in_thread(lambda: self._restart(revision))
-
     async def close(self) -> None:
         """Stop keeping. Pods go on; the next control plane adopts them."""
         if self._keeper is not None:
@@ -254,14 +249,6 @@ class ProcessRuntime:
                 continue
             kill_at = time.monotonic() + grace.total_seconds()
             self._kill_at[pod.id] = min(kill_at, self._kill_at.get(pod.id, kill_at))
-
-    def _restart(self, revision: RevisionId) -> None:
-        wanted = self._wanted.get(revision)
-        for pod in self._pods_of(revision):
-            if pod.is_leaving:
-                continue
-            if not children.restart(self._home.pods / pod.id) and wanted is not None:
-                self._spawn(pod.id, wanted[0], created_at=pod.created_at)
 
     def _clear_away(self, pod: PodId, revision: RevisionId) -> None:
         """Delete a dead pod's directories; its log is kept for those who ask why it died."""
