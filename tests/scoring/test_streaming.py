@@ -20,8 +20,8 @@ from taxiway_scoring.answers import plain, write_array, write_predictions
 from taxiway_scoring.app import HttpResponse
 from taxiway_scoring.contract import Column, Type
 from taxiway_scoring.refusals import Refused
-from taxiway_scoring.server import ServerLimits
-from taxiway_scoring.streaming import PIECE_CELLS, array_pieces, frame_pieces, table_of, table_pieces
+from taxiway_scoring.server import Connections, ServerLimits
+from taxiway_scoring.streaming import PIECE_CELLS, Pieces, array_pieces, frame_pieces, table_of, table_pieces
 from taxiway_scoring.tables import ARROW_STREAM, PARQUET
 from tests.scoring.apps import Wire, a_contract, a_post, an_app, ask
 
@@ -74,7 +74,7 @@ def test_a_frame_of_numbers() -> None:
 # ------------------------------------------------------------------ tables
 
 
-def read(body: bytes | Iterator[bytes], media: str) -> Any:
+def read(body: bytes | Pieces, media: str) -> Any:
     whole = body if isinstance(body, bytes) else b"".join(body)
     return (
         pa.ipc.open_stream(whole).read_all() if media == ARROW_STREAM else pyarrow.parquet.read_table(io.BytesIO(whole))
@@ -280,7 +280,7 @@ async def test_pieces_that_fail_end_the_connection(caplog: pytest.LogCaptureFixt
 
     wire = a_wire()
     with caplog.at_level(logging.CRITICAL, "taxiway"):
-        wire.connection._waiting.append((HttpResponse(200, b"", pieces=failing()), True, 0))
+        wire.connection._waiting.append((HttpResponse(200, b"", pieces=Pieces(failing(), 0)), True, 0))
         await wire.connection._answer_all()
     assert wire.transport.was_aborted
     assert not wire.transport.written.endswith(b"0\r\n\r\n")
@@ -299,3 +299,23 @@ async def test_a_draining_pod_sends_an_answer_to_its_end() -> None:
     assert json.loads(body) == EXPECTED
     wire.connections.close_idle()
     assert wire.transport.is_closed
+
+
+async def test_answers_that_nobody_reads_take_room() -> None:
+    app = an_app(lambda _: LARGE)
+    connections = Connections(ServerLimits(receiving_bytes=LARGE.nbytes + 100))
+    slow, other = Wire(app, connections=connections), Wire(app, connections=connections)
+    slow.connection.pause_writing()
+    slow.feed(a_post(BODY))
+    while not slow.transport.written:
+        await asyncio.sleep(0.001)
+    assert connections.room.taken >= LARGE.nbytes
+    other.feed(a_post(BODY))
+    ((status, headers, _),) = await other.settle()
+    assert (status, headers["retry-after"]) == (503, "1")
+    slow.connection.resume_writing()
+    ((status, _, body),) = await slow.settle()
+    assert (status, json.loads(body)) == (200, EXPECTED)
+    assert connections.room.taken == 0
+    other.feed(a_post(BODY))
+    assert (await other.settle())[-1][0] == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import datetime as dt
+import gzip
 import io
 import json
 import math
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from taxiway_scoring import app as app_module
 from taxiway_scoring import tables
 from taxiway_scoring.contract import Contract
 from taxiway_scoring.decoding import Decoder
@@ -353,3 +355,25 @@ async def test_an_answer_of_a_type_that_there_is_not() -> None:
 async def test_a_table_that_a_typed_model_does_not_take() -> None:
     answer = await ask(an_app(is_typed=True), "POST", "/invocations", a_stream(GOOD), content_type=ARROW_STREAM)
     assert answer.status == 200  # the real predictor refuses it; it is not read here
+
+
+@pytest.mark.parametrize("has_pyarrow", [True, False])
+async def test_what_is_offered_is_what_there_is(monkeypatch: pytest.MonkeyPatch, has_pyarrow: bool) -> None:
+    monkeypatch.setattr(app_module, "are_understood", lambda: has_pyarrow)
+    app = an_app()
+    post = json.loads((await ask(app, path="/openapi.json")).body)["paths"]["/invocations"]["post"]
+    for content in (post["requestBody"]["content"], post["responses"]["200"]["content"]):
+        assert [media in content for media in (ARROW_STREAM, PARQUET)] == [has_pyarrow] * 2
+    answer = await ask(app, "POST", "/invocations", b'{"inputs": {"x": [1]}}', accept=ARROW_STREAM)
+    assert answer.status == (200 if has_pyarrow else 406)
+    lenient = await ask(app, "POST", "/invocations", b'{"inputs": {"x": [1]}}', accept=f"{ARROW_STREAM}, */*;q=0.1")
+    assert lenient.content_type == (ARROW_STREAM if has_pyarrow else "application/json")
+
+
+async def test_gzip_goes_around_tables_too() -> None:
+    app = an_app(lambda request: request.value.frame()["x"].to_numpy(), contract=X)
+    body = gzip.compress(a_stream(GOOD))
+    answer = await ask(
+        app, "POST", "/invocations", body, content_type=ARROW_STREAM, accept=ARROW_STREAM, content_encoding="gzip"
+    )
+    assert pa.ipc.open_stream(answer.body).read_all().to_pydict() == {"prediction": [1.5, 2.5]}

@@ -32,7 +32,7 @@ from taxiway_scoring.predictor import Predictor
 from taxiway_scoring.refusals import Refused, listed, malformed
 from taxiway_scoring.serving import RowPath
 from taxiway_scoring.spool import Spool
-from taxiway_scoring.streaming import LARGE_CELLS, array_pieces, frame_pieces, table_of, table_pieces
+from taxiway_scoring.streaming import LARGE_CELLS, Pieces, array_pieces, frame_pieces, table_of, table_pieces
 from taxiway_scoring.tables import ARROW_STREAM, PARQUET, are_understood, load_pyarrow
 from taxiway_scoring.telemetry import Board, Telemetry
 
@@ -93,7 +93,7 @@ class HttpResponse:
     rows: int = 0
     head: bytes | None = None
     """The whole head for a connection that is kept, where it is ready-made."""
-    pieces: Iterator[bytes] | None = None
+    pieces: Pieces | None = None
     """The body, made while it is sent; ``body`` is empty then."""
 
 
@@ -119,7 +119,7 @@ class Limits:
     refuse_mismatch: bool = False
 
 
-Body = bytes | Iterator[bytes]
+Body = bytes | Pieces
 """Whole, or pieces that are made while they are sent."""
 Work = Callable[[], tuple[Body, int]]
 """Decodes, predicts and encodes, in the worker thread: the answer and how many rows it has."""

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +21,7 @@ import httptools
 
 from taxiway_scoring.app import HttpRequest, HttpResponse, ScoringApp
 from taxiway_scoring.room import Room
+from taxiway_scoring.streaming import Pieces
 
 log = logging.getLogger("taxiway")
 MAX_HEADER_BYTES = 32 * 1024
@@ -34,7 +35,7 @@ COPIED_BYTES = 64 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 SMALL_BYTES = 64 * 1024
 """Bodies up to this size do not wait for room."""
-_NO_ROOM = (503, "TooManyRequests", "The pod has as many large bodies as it can hold.")
+_NO_ROOM = (503, "TooManyRequests", "The pod has as many large bodies and answers as it can hold.")
 _ONCE = ("content-length", "transfer-encoding", "content-type", "host")
 
 
@@ -339,6 +340,13 @@ class Connection(asyncio.Protocol):
                     response, with_body = await self._app.answer(request), request.method != "HEAD"
                 is_last = not self._waiting and (self._takes_no_more or self._connections.is_draining)
                 is_kept = is_kept and not is_last
+                del request  # with its body, which nobody needs any more
+                if response.pieces is not None:
+                    # Others may hold answers that nobody reads.
+                    self._give_back(taken)
+                    taken = response.pieces.held
+                    if not self._connections.room.grow(taken):
+                        response, taken = self._app.problem(*_NO_ROOM), 0
                 self._write(response, keep_alive=is_kept, with_body=with_body, is_chunked=is_chunked)
                 if response.pieces is not None:
                     await self._write_pieces(response.pieces, is_chunked=is_chunked)
@@ -367,7 +375,7 @@ class Connection(asyncio.Protocol):
         elif not self._is_in_line:
             self._wait(self._limits.body_seconds if self._has_headers else self._limits.header_seconds)
 
-    async def _write_pieces(self, pieces: Iterator[bytes], *, is_chunked: bool) -> None:
+    async def _write_pieces(self, pieces: Pieces, *, is_chunked: bool) -> None:
         """Send a body as it is made, no faster than it is read. Raises TimeoutError for a client that is too slow."""
         sent, waited = 0, 0.0
         for piece in pieces:

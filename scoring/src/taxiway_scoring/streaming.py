@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -25,7 +26,18 @@ TABLE_CELLS = 65_536
 _write = msgspec.json.Encoder().encode
 
 
-def array_pieces(values: Any) -> Iterator[bytes] | None:
+@dataclass(frozen=True)
+class Pieces:
+    """A body that is made while it is sent, and how many bytes are held for it until then."""
+
+    parts: Iterator[bytes]
+    held: int
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.parts
+
+
+def array_pieces(values: Any) -> Pieces | None:
     """Return what ``answers.write_array`` writes of a NumPy array, in pieces; None where that returns None.
 
     The array is copied: plans use their buffers again.
@@ -37,18 +49,19 @@ def array_pieces(values: Any) -> Iterator[bytes] | None:
         return None
     kept = values.copy()
     step = max(1, PIECE_CELLS * len(kept) // max(1, kept.size))
-    return _joined(_rows(kept[at : at + step].tolist()) for at in range(0, len(kept), step))
+    return Pieces(_joined(_rows(kept[at : at + step].tolist()) for at in range(0, len(kept), step)), kept.nbytes)
 
 
-def frame_pieces(frame: Any) -> Iterator[bytes]:
+def frame_pieces(frame: Any) -> Pieces:
     """Return a data frame of numbers as ``answers.write_predictions`` writes it, in pieces."""
     names = [*plain(dict.fromkeys(frame.columns))]
     columns = [frame.iloc[:, at].to_numpy(copy=True) for at in range(len(names))]
     step = max(1, PIECE_CELLS // max(1, len(names)))
-    return _joined(
+    parts = (
         _rows([dict(zip(names, row)) for row in zip(*(column[at : at + step].tolist() for column in columns))])
         for at in range(0, len(frame), step)
     )
+    return Pieces(_joined(parts), sum(column.nbytes for column in columns))
 
 
 def _rows(rows: list[Any]) -> bytes:
@@ -128,13 +141,13 @@ def _named(names: list[str | None], count: int) -> list[str]:
     return ["prediction"] if count == 1 else [f"prediction_{at}" for at in range(count)]
 
 
-def table_pieces(table: Any, media: str) -> bytes | Iterator[bytes]:
+def table_pieces(table: Any, media: str) -> bytes | Pieces:
     """Return a table as an Arrow stream, in pieces where it is large, or as a Parquet file."""
     step = max(1, TABLE_CELLS // max(1, table.num_columns))
     if media == PARQUET:
         return _parquet(table)
     pieces = _stream(table, step)
-    return pieces if table.num_rows > step else b"".join(pieces)
+    return Pieces(pieces, table.nbytes) if table.num_rows > step else b"".join(pieces)
 
 
 class _Sink:
