@@ -17,11 +17,19 @@ import pytest
 
 from taxiway_scoring import app as app_module
 from taxiway_scoring.answers import plain, write_array, write_predictions
-from taxiway_scoring.app import HttpResponse
+from taxiway_scoring.app import HttpResponse, Limits
 from taxiway_scoring.contract import Column, Type
 from taxiway_scoring.refusals import Refused
 from taxiway_scoring.server import Connections, ServerLimits
-from taxiway_scoring.streaming import PIECE_CELLS, Pieces, array_pieces, frame_pieces, table_of, table_pieces
+from taxiway_scoring.streaming import (
+    PIECE_CELLS,
+    Pieces,
+    array_pieces,
+    frame_pieces,
+    list_pieces,
+    table_of,
+    table_pieces,
+)
 from taxiway_scoring.tables import ARROW_STREAM, PARQUET
 from tests.scoring.apps import Wire, a_contract, a_post, an_app, ask
 
@@ -69,6 +77,19 @@ def test_a_frame_of_numbers() -> None:
     assert b"".join(frame_pieces(odd)).replace(b",", b", ").replace(b":", b": ").replace(b":  ", b": ") == (
         write_predictions(plain(odd))
     )
+
+
+@pytest.mark.parametrize("row", [1.5, 7, True, None, "ü", "\ud800", [1, "a"], {"a": 1.5, "b": None}, 2**63 - 1])
+def test_a_list_of_rows(row: Any) -> None:
+    values = [row] * 5_000
+    pieces = list_pieces(values)
+    assert pieces is not None
+    assert json.loads(b"".join(pieces)) == json.loads(write_predictions(values))
+
+
+@pytest.mark.parametrize("row", [2**70, [[1]], {"a": {}}, 1j])
+def test_a_list_of_what_is_hard_to_write(row: Any) -> None:
+    assert list_pieces([1, row]) is None
 
 
 # ------------------------------------------------------------------ tables
@@ -148,20 +169,22 @@ async def answered(predictions: Any, accept: str = "*/*", **more: Any) -> HttpRe
 
 async def test_large_answers_come_in_pieces_and_small_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app_module, "LARGE_CELLS", 10)
-    for predictions in (np.zeros(11), pd.DataFrame({"a": np.zeros(11)})):
+    larger = (
+        np.zeros(11),
+        pd.DataFrame({"a": np.zeros(11)}),
+        [0.5] * 11,
+        pd.Series(np.zeros(11)),
+        np.array([b"x"] * 11),
+    )
+    for predictions in (*larger, pd.DataFrame({"a": ["x"] * 11})):
         answer = await answered(predictions)
         assert answer.pieces is not None
         assert (answer.status, answer.body, answer.rows) == (200, b"", 11)
         assert len(json.loads(b"".join(answer.pieces))["predictions"]) == 11
-    for small in (
-        np.zeros(10),
-        [0.5] * 99,
-        pd.Series(np.zeros(99)),
-        pd.DataFrame({"a": ["x"] * 99}),
-        np.array([b"x"] * 99),
-    ):
-        whole = await answered(small)
-        assert (whole.pieces, whole.rows or 1) == (None, len(small)), small
+    for whole in (np.zeros(10), [0.5] * 10, [[[1]]] * 11, {"a": [1] * 11}):
+        answer = await answered(whole)
+        assert (answer.status, answer.pieces) == (200, None)
+        assert json.loads(answer.body)["predictions"] == json.loads(write_predictions(plain(whole)))["predictions"]
 
 
 async def test_large_answers_are_checked_before_they_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,13 +192,13 @@ async def test_large_answers_are_checked_before_they_are_sent(monkeypatch: pytes
     promised = [{"type": "long", "name": "a", "required": True}]
     kept = await answered(pd.DataFrame({"a": np.arange(20)}), outputs=promised)
     assert kept.pieces is not None
-    app = an_app(
-        lambda _: pd.DataFrame({"a": np.full(20, 0.5)}), contract=a_contract(("x", "double"), outputs=promised)
-    )
-    broken = await ask(app, "POST", "/invocations", BODY)
-    assert (broken.pieces, app.telemetry.output_mismatches) == (None, 1)
-    await ask(app, "POST", "/invocations", BODY, accept=ARROW_STREAM)
-    assert app.telemetry.output_mismatches == 2
+    contract = a_contract(("x", "double"), outputs=promised)
+    for refuses in (False, True):
+        limits = Limits(refuse_mismatch=refuses)
+        app = an_app(lambda _: pd.DataFrame({"a": np.full(20, 0.5)}), contract=contract, limits=limits)
+        for count, accept in enumerate(("*/*", ARROW_STREAM), 1):
+            broken = await ask(app, "POST", "/invocations", BODY, accept=accept)
+            assert (broken.status, app.telemetry.output_mismatches) == (500 if refuses else 200, count)
 
 
 async def test_an_answer_as_a_table_has_its_type() -> None:

@@ -32,7 +32,15 @@ from taxiway_scoring.predictor import Predictor
 from taxiway_scoring.refusals import Refused, listed, malformed
 from taxiway_scoring.serving import RowPath
 from taxiway_scoring.spool import Spool
-from taxiway_scoring.streaming import LARGE_CELLS, Pieces, array_pieces, frame_pieces, table_of, table_pieces
+from taxiway_scoring.streaming import (
+    LARGE_CELLS,
+    Pieces,
+    array_pieces,
+    frame_pieces,
+    list_pieces,
+    table_of,
+    table_pieces,
+)
 from taxiway_scoring.tables import ARROW_STREAM, PARQUET, are_understood, load_pyarrow
 from taxiway_scoring.telemetry import Board, Telemetry
 
@@ -543,6 +551,7 @@ class ScoringApp:
         rows = 0
         try:
             body, rows = self._write(_call(predict, one.rows) if predictions is None else predictions)
+            body = body if isinstance(body, bytes) else b"".join(body)
             head = (self._head % (len(body), one.request_id)).encode("latin-1")
             response = HttpResponse(200, body, rows=rows, head=head)
         except Refused as refusal:
@@ -644,7 +653,7 @@ class ScoringApp:
             return False
         return all(keeps_always([column], types.get(str(column.name), ""), 1) for column in outputs)
 
-    def _write(self, predictions: Any) -> tuple[bytes, int]:
+    def _write(self, predictions: Any) -> tuple[Body, int]:
         """Return the answer as JSON and how many predictions it has. Raises Refused."""
         dtype = getattr(predictions, "dtype", None)
         if dtype is not None and hasattr(predictions, "tolist") and getattr(predictions, "ndim", 0) in (1, 2):
@@ -658,6 +667,10 @@ class ScoringApp:
                     return body, len(predictions)
         values = _plain(predictions)
         self._check_output(values)
+        if isinstance(values, list) and len(values) > LARGE_CELLS:
+            pieces = list_pieces(values)
+            if pieces is not None:
+                return pieces, len(values)
         try:
             return write_predictions(values), len(values) if isinstance(values, list) else 1
         except (TypeError, ValueError, RecursionError) as error:

@@ -1,7 +1,7 @@
 """Large answers in pieces that are made while they are sent, and predictions as Arrow streams or Parquet.
 
-What is made late cannot fail any more: the head of the answer has gone. So pieces are only made of arrays and of frames
-of numbers; all else is written as a whole first.
+What is made late cannot fail any more: the head of the answer has gone. So pieces are only made of arrays, frames of
+numbers, and lists of rows of single values; all else is written as a whole first.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ LARGE_CELLS = 50_000
 PIECE_CELLS = 4_096
 TABLE_CELLS = 65_536
 """Of one of Arrow's record batches."""
+ROW_BYTES = 64
+"""About what a row of Python's own values takes at least."""
 _write = msgspec.json.Encoder().encode
 
 
@@ -62,6 +64,23 @@ def frame_pieces(frame: Any) -> Pieces:
         for at in range(0, len(frame), step)
     )
     return Pieces(_joined(parts), sum(column.nbytes for column in columns))
+
+
+def list_pieces(values: list[Any]) -> Pieces | None:
+    """Return what ``answers.write_predictions`` writes of a list, in pieces; None where a row may be hard to write."""
+    if not all(_is_sure(row) or (type(row) in (list, dict) and all(map(_is_sure, _cells(row)))) for row in values):
+        return None
+    parts = (_rows(values[at : at + PIECE_CELLS]) for at in range(0, len(values), PIECE_CELLS))
+    return Pieces(_joined(parts), ROW_BYTES * len(values))
+
+
+def _cells(row: Any) -> Any:
+    return row.values() if type(row) is dict else row
+
+
+def _is_sure(cell: Any) -> bool:
+    kind = type(cell)
+    return kind in (float, bool, str) or cell is None or (kind is int and -(2**63) <= cell < 2**63)
 
 
 def _rows(rows: list[Any]) -> bytes:
