@@ -124,7 +124,7 @@ def main() -> None:
     os.sched_setaffinity(0, {0, 1})
     answers = {
         (kind, wanted): large_answer(kind, wanted)
-        for kind, wanted in (("array", JSON), ("frame", JSON), ("array", ARROW), ("array", PARQUET))
+        for kind, wanted in (("array", JSON), ("list", JSON), ("frame", JSON), ("array", ARROW), ("array", PARQUET))
     }
     text = report(found, answers, alone, given.times, given.seed)
     print(text)

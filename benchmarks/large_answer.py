@@ -67,7 +67,8 @@ async def serve(kind: str, wanted: str, path: str) -> dict[str, float]:
     contract = compile_signature({"inputs": '[{"name": "x", "type": "double"}]'})
     app = ScoringApp(identity=Identity("p", "r", "m", "1"), contract=contract, limits=Limits())
     values = np.random.default_rng(1).random(ANSWER_ROWS)
-    app.install(Constant(values if kind == "array" else pd.DataFrame({"y": values})))
+    makers = {"array": lambda: values, "list": values.tolist, "frame": lambda: pd.DataFrame({"y": values})}
+    app.install(Constant(makers[kind]()))
     await listen(app, ServerLimits(), bind(socket_path=path))
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak until here
     before = megabytes("VmRSS")

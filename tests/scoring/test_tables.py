@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import datetime as dt
 import gzip
@@ -18,6 +19,7 @@ import pytest
 
 from taxiway_scoring import app as app_module
 from taxiway_scoring import tables
+from taxiway_scoring.app import HttpRequest
 from taxiway_scoring.contract import Contract
 from taxiway_scoring.decoding import Decoder
 from taxiway_scoring.payload import Request, read_request
@@ -377,3 +379,18 @@ async def test_gzip_goes_around_tables_too() -> None:
         app, "POST", "/invocations", body, content_type=ARROW_STREAM, accept=ARROW_STREAM, content_encoding="gzip"
     )
     assert pa.ipc.open_stream(answer.body).read_all().to_pydict() == {"prediction": [1.5, 2.5]}
+
+
+async def test_small_requests_stay_in_the_event_loop_whatever_way_json_is_asked_for() -> None:
+    app = an_app(contract=X)
+    decoder = Decoder.of(X)
+    assert decoder is not None
+    app.install(FakePredictor(lambda _: [9.0]), RowPath(decoder, Half(), Half(), may_join=False))
+    body = b'{"dataframe_split": {"columns": ["x", "s"], "data": [[1.0, "a"]]}}'
+    for accept, is_taken in (
+        ("", True), ("*/*", True), ("application/json, */*;q=0.5", True), (ARROW_STREAM, False), ("text/html", False),
+    ):  # fmt: skip
+        answers: list[Any] = []
+        assert app.take(HttpRequest("POST", "/invocations", {"accept": accept}, body), answers.append) is is_taken
+        await asyncio.sleep(0.001)
+        assert [answer.body for answer in answers] == [b'{"predictions": [0.5]}'] * is_taken

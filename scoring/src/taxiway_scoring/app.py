@@ -509,7 +509,7 @@ class ScoringApp:
             or request.method != "POST"
             or len(request.body) > INLINE_BYTES
             or "content-encoding" in headers
-            or headers.get("accept", "*/*") not in ("*/*", JSON_TYPE)
+            or not _is_first(headers.get("accept", ""), self._offered)
             or not _is_json(headers.get("content-type", JSON_TYPE))
             or self._is_given_up
         ):
@@ -793,6 +793,15 @@ os.register_at_fork(after_in_child=_ids.seed)
 
 def _new_id() -> str:
     return f"{_ids.getrandbits(128):032x}"
+
+
+@functools.lru_cache(64)
+def _is_first(header: str, offered: Sequence[str]) -> bool:
+    """Tell whether a client gets the first of the types offered."""
+    try:
+        return choose(header, offered) == offered[0]
+    except Refused:
+        return False
 
 
 def _is_json(header: str) -> bool:
