@@ -206,8 +206,17 @@ def test_tensors_and_models_without_a_signature() -> None:
     assert "not read" in refusal(Contract(), pa.table({"a": pa.array([1], pa.decimal128(5, 2))})).message
 
 
+def test_texts_of_parquet_stay_texts_and_categories_categories() -> None:
+    table = pa.table({"s": ["a", "b", "a"], "c": pa.array(["a", "b", "a"]).dictionary_encode(), "b": [b"x"] * 3})
+    for media in (ARROW_STREAM, PARQUET):
+        frame = read(Contract(), table, media).value
+        assert frame.dtypes.astype(str).to_list() == table.to_pandas().dtypes.astype(str).to_list()
+        assert frame.equals(table.to_pandas())
+
+
 # ------------------------------------------------------------------ bytes
 
+NO_ARROW = "The body is not an Arrow table."
 X = a_contract(("x", "double"), ("s", "string"))
 GOOD = pa.table({"x": [1.5, 2.5], "s": ["a", "b"]})
 
@@ -215,20 +224,22 @@ GOOD = pa.table({"x": [1.5, 2.5], "s": ["a", "b"]})
 @pytest.mark.parametrize(
     ("body", "media", "said"),
     [
-        (b"", ARROW_STREAM, "The body is not an Arrow table."),
-        (b"zx81secret" * 9, ARROW_STREAM, "The body is not an Arrow table."),
-        (a_stream(GOOD)[:-60], ARROW_STREAM, "The body is not an Arrow table."),
-        (a_stream(GOOD), ARROW_FILE, "The body is not an Arrow table."),
-        (a_stream(GOOD, make=pa.ipc.new_file), ARROW_STREAM, "The body is not an Arrow table."),
-        (a_stream(GOOD).replace(b"ab", b"\xff\xff"), ARROW_STREAM, "The body is not an Arrow table."),
+        (b"", ARROW_STREAM, NO_ARROW),
+        (b"zx81secret" * 9, ARROW_STREAM, NO_ARROW),
+        (a_stream(GOOD)[:-60], ARROW_STREAM, NO_ARROW),
+        (a_stream(GOOD), ARROW_FILE, NO_ARROW),
+        (a_stream(GOOD, make=pa.ipc.new_file), ARROW_STREAM, NO_ARROW),
+        (a_stream(GOOD).replace(b"ab", b"\xff\xff"), ARROW_STREAM, NO_ARROW),
+        (a_stream(pa.table({"x": [{"name": 1}]})).replace(b"name", b"na\xffe"), ARROW_STREAM, NO_ARROW),
         (b"PAR1junkPAR1", PARQUET, "The body is not a Parquet table."),
         (a_parquet(GOOD)[:-9], PARQUET, "The body is not a Parquet table."),
         (a_stream(GOOD), PARQUET, "The body is not a Parquet table."),
     ],
 )
 def test_what_is_no_table_is_malformed(body: bytes, media: str, said: str) -> None:
+    nested = a_contract(("x", {"type": "object", "properties": {"name": {"type": "long"}}}))
     with pytest.raises(Refused) as caught:
-        read_request(X, body, media)
+        read_request(nested if b"na\xffe" in body else X, body, media)
     assert (caught.value.status, caught.value.reason, caught.value.message) == (400, "MalformedBody", said)
 
 
@@ -264,6 +275,15 @@ def test_what_unpacks_to_too_much_is_refused_before_it_is_unpacked(monkeypatch: 
         with pytest.raises(Refused) as caught:
             read_request(fits, body, media)
         assert (caught.value.status, caught.value.message) == (413, "The table is too large when it is unpacked.")
+
+
+def test_columns_that_come_along_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pa.table({"x": [1.0] * 50, "x.y": ["long" * 1_000] * 50, "z": ["long" * 1_000] * 50})
+    assert read(a_contract(("x", "double")), table, PARQUET).value.cells(0) == [1.0] * 50
+    assert read(a_contract(("x.y", "string")), table, PARQUET).value.cells(0) == ["long" * 1_000] * 50
+    monkeypatch.setattr(tables, "MAX_TABLE_CELLS", 70)
+    assert refusal(a_contract(("x", "double")), table, PARQUET).status == 413
+    assert read(a_contract(("x", "double")), table.select(["x", "z"]), PARQUET).rows == 50
 
 
 def test_too_many_cells_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,21 @@ def read_columns(contract: Contract, body: bytes, media: str) -> tuple[str, Any,
 
     Raises Refused: 400 (not what the type says), 413 (too large when it is unpacked), 415, 422.
     """
-    table = _read(contract, body, media)
+    pa = load_pyarrow()
+    is_parquet = media in PARQUET_TYPES
+    try:
+        table = _read_parquet(pa, contract, body) if is_parquet else _read_arrow(pa, body, media)
+        table.validate(full=True)
+        _bound(0, table.nbytes)
+        return _converted(contract, table)
+    except (MemoryError, TooLarge):
+        raise _too_large() from None
+    except (pa.ArrowException, Malformed, OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
+        # Some of it is found late: names that are no UTF-8, categories that are there twice.
+        raise malformed(f"The body is not {'a Parquet' if is_parquet else 'an Arrow'} table.") from None
+
+
+def _converted(contract: Contract, table: Any) -> tuple[str, Any, int]:
     names = _names_of(table)
     if not contract.columns and not contract.tensors:
         return "frame", _as_frame(table), table.num_rows
@@ -150,23 +164,6 @@ def read_columns(contract: Contract, body: bytes, media: str) -> tuple[str, Any,
 
 
 # ------------------------------------------------------------------ bytes → a table of bounded size
-
-
-def _read(contract: Contract, body: bytes, media: str) -> Any:
-    pa = load_pyarrow()
-    said = "The body is not a Parquet table." if media in PARQUET_TYPES else "The body is not an Arrow table."
-    try:
-        table = _read_parquet(pa, contract, body) if media in PARQUET_TYPES else _read_arrow(pa, body, media)
-        table.validate(full=True)
-    except TooLarge:
-        raise _too_large() from None
-    except (pa.ArrowException, Malformed, OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
-        raise malformed(said) from None
-    except MemoryError:
-        raise _too_large() from None
-    if table.nbytes > MAX_TABLE_BYTES:
-        raise _too_large()
-    return table
 
 
 def _too_large() -> Refused:
@@ -202,7 +199,9 @@ def _read_arrow(pa: Any, body: bytes, media: str) -> Any:
 def _read_parquet(pa: Any, contract: Contract, body: bytes) -> Any:
     footer = read_footer(body)
     roots = dict.fromkeys(leaf.root for leaf in footer.leaves)
-    wanted = frozenset(root for root in roots if not contract.names or root in contract.names)
+    known = {*contract.names}
+    # pyarrow takes a name with a point in it for a path, so that x.y comes along with x.
+    wanted = frozenset(root for root in roots if not known or not known.isdisjoint(_paths_to(root)))
     leaves = [leaf for leaf in footer.leaves if leaf.root in wanted]
     _bound(footer.rows * max(1, len(leaves)), 0)
     declared = of_parquet(body, footer, wanted)
@@ -214,15 +213,30 @@ def _read_parquet(pa: Any, contract: Contract, body: bytes) -> Any:
     with pa.parquet.ParquetFile(pa.BufferReader(body), read_dictionary=texts, pre_buffer=False) as file:
         schema = file.schema_arrow
         _check_schema(schema)
-        names = [name for name in schema.names if name in wanted]
+        names = [name for name in schema.names if not known or name in known]
         batches, size = [], 0
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names, use_threads=False):
             size += batch.nbytes
             _bound(0, size)
             batches.append(batch)
-    if not batches:
-        return schema.empty_table().select(names)
-    return pa.Table.from_batches(batches)
+    table = (pa.Table.from_batches(batches) if batches else schema.empty_table()).select(names)
+    return table if contract.names else _without_dictionaries(pa, table, pa.parquet.read_schema(pa.BufferReader(body)))
+
+
+def _paths_to(name: str) -> list[str]:
+    """Return a name, and what stands before each of its points."""
+    return [name, *(name[:at] for at, letter in enumerate(name) if letter == ".")]
+
+
+def _without_dictionaries(pa: Any, table: Any, schema: Any) -> Any:
+    """Return a table in which texts are as the file has them, for a model to which that may matter."""
+    for at, field in enumerate(table.schema):
+        written = schema.field(field.name).type
+        if pa.types.is_dictionary(field.type) and not pa.types.is_dictionary(written):
+            table.validate(full=True)  # before it is counted by its indices
+            _bound(0, sum(_count(pa, chunk) for chunk in table.column(at).chunks))
+            table = table.set_column(at, field.name, table.column(at).cast(written))
+    return table
 
 
 def _check_schema(schema: Any) -> None:
