@@ -96,6 +96,7 @@ ROWS = (
     Row(f"POST {R}/conversions",                    401, 404, 202, 403, 202, body={"model": "new"}),
     Row("GET /api/v1/models",                       401, 200, 200, 200, 200),
     Row(f"GET {V}",                                 401, 404, 200, 200, 200),
+    Row(f"GET {V}/contract-changes",                401, 404, 200, 200, 200),
     Row(f"PATCH {V}",                               401, 404, 200, 403, 200, body={"memory": "2Gi"}),
     Row(f"DELETE {V}",                              401, 404, 204, 403, 204),
     Row(f"POST {V}/on",                             401, 404, 200, 403, 200, changes=False),

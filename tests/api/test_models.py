@@ -165,3 +165,14 @@ async def test_mlflow_that_is_down_is_503_with_retry_after(world: World) -> None
 
     assert (answer.status_code, answer.json()["reason"]) == (503, "TrackingUnavailable")
     assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_contracts_are_compared(world: World) -> None:
+    async with world.speak_as("member") as client:
+        first = await client.get(f"{VERSION}/contract-changes")
+        missing = await client.get(f"{VERSION}/contract-changes", params={"since": 7})
+        wrong = await client.get(f"{VERSION}/contract-changes", params={"since": 0})
+
+    assert first.json() == {"since": None, "is_compatible": True, "changes": []}
+    assert (missing.status_code, missing.json()["reason"]) == (404, "NotFound")
+    assert wrong.status_code == 400

@@ -11,15 +11,26 @@ import pytest
 
 from taxiway.domain.deployments import Deployment, DeploymentWanted
 from taxiway.domain.errors import Conflict, InvalidInput, LimitReached, NotFound
-from taxiway.domain.ids import DeploymentId
+from taxiway.domain.ids import DeploymentId, ModelVersionId
 from taxiway.domain.resources import Capacity, Resources
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted, ScoringOptions
 from taxiway.domain.snapshots import SnapshotWanted
-from taxiway.services.deployments import DeploymentName, Deployments
+from taxiway.services.deployments import ContractChanges, DeploymentName, Deployments
 from taxiway.store import events, models, revisions, snapshots
 from taxiway.store.database import Database
 from taxiway.store.deployments import DeploymentFilter
-from tests.builders import MODEL, PROJECT, VERSION_ID, a_deployment, a_failure, a_revision, a_snapshot, an_asking
+from tests.builders import (
+    MODEL,
+    PROJECT,
+    VERSION_ID,
+    a_deployment,
+    a_failure,
+    a_revision,
+    a_snapshot,
+    a_version,
+    an_asking,
+    some_facts,
+)
 from tests.fakes import FakeClock, FakeNudge
 from tests.services.conftest import actions, audited
 from tests.store.conftest import insert_people, insert_version
@@ -200,3 +211,38 @@ async def test_of_many_who_change_it_at_once_each_is_told(service: Deployments, 
     assert all(isinstance(result, Deployment | Conflict) for result in done)
     assert sorted(result.generation for result in made) == list(range(2, len(made) + 2))
     assert await actions(database) == ["deployment.configure"] * len(made)
+
+
+# ------------------------------------------------------------------ contracts
+
+AMOUNT = {"type": "double", "name": "amount", "required": True}
+HOUR = {"type": "long", "name": "hour", "required": True}
+
+
+async def insert_versions_with(database: Database, **inputs: list[dict[str, object]]) -> None:
+    async with database.write() as tx:
+        for name, columns in inputs.items():
+            number = int(name.removeprefix("v"))
+            facts = some_facts(signature={"inputs": json.dumps(columns)})
+            version = a_version(id=ModelVersionId(f"v{number}"), version=number, facts=facts)
+            await models.insert_version(tx, version)
+
+
+async def test_contracts_are_compared_with_the_version_before_or_another(
+    service: Deployments, database: Database
+) -> None:
+    await insert_versions_with(database, v3=[AMOUNT, HOUR], v4=[AMOUNT, HOUR])
+    third, fourth = (replace(NAME, version=number) for number in (3, 4))
+    found = await service.contract_changes(third)
+    assert found.since == 1, "the second is not there any more"
+    assert [(change.side, change.name, change.is_breaking) for change in found.changes] == [
+        ("input", "hour", True), ("output", "", True),
+    ]  # fmt: skip
+    assert await service.contract_changes(fourth) == ContractChanges(since=3, changes=())
+    assert (await service.contract_changes(fourth, since=1)).changes == found.changes
+    with pytest.raises(NotFound):
+        await service.contract_changes(fourth, since=9)
+
+
+async def test_the_first_version_is_compared_with_nothing(service: Deployments) -> None:
+    assert await service.contract_changes(NAME) == ContractChanges(since=None, changes=())

@@ -26,6 +26,7 @@ from taxiway.services.deployments import DeploymentDetail, DeploymentName
 from taxiway.store.deployments import DeploymentFilter
 from taxiway.wire.models import (
     ConfigurationIn,
+    ContractChangesOut,
     ConversionIn,
     ModelVersionDetailOut,
     ModelVersionOut,
@@ -199,6 +200,19 @@ async def get_model_version(
     shown = await show_detail(services, asking.principal, name_of(project, model, version))
     response.headers["ETag"] = f'"{shown.generation}"'
     return shown
+
+
+@router.get(VERSION + "/contract-changes", permission=Permission.MODEL_READ)
+async def get_contract_changes(
+    project: ProjectPath,
+    model: ModelPath,
+    version: VersionPath,
+    services: Services,
+    since: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Another version; the one before.")] = None,
+) -> ContractChangesOut:
+    """Tell what callers may feel if this version takes another's place, column by column."""
+    found = await services.deployments.contract_changes(name_of(project, model, version), since=since)
+    return shapes.contract_changes_out(found)
 
 
 async def show_detail(services: ApiServices, principal: Principal, name: DeploymentName) -> ModelVersionDetailOut:

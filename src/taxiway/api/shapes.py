@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from taxiway.domain.access_tokens import AccessToken
+from taxiway.domain.compatibility import breaking
 from taxiway.domain.conditions import Condition, Failure, Phase
 from taxiway.domain.deployments import Deployment, DeploymentWanted, Status
 from taxiway.domain.logs import LogLine, LogPage
@@ -25,12 +26,14 @@ from taxiway.domain.revisions import (
 )
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Run
-from taxiway.services.deployments import DeploymentDetail
+from taxiway.services.deployments import ContractChanges, DeploymentDetail
 from taxiway.wire.models import (
     AccessTokenOut,
     ActionOut,
     ConditionOut,
     ConfigurationIn,
+    ContractChangeOut,
+    ContractChangesOut,
     ConversionIn,
     FactsOut,
     FailureOut,
@@ -67,6 +70,15 @@ def options_out(options: ScoringOptions) -> OptionsOut:
         on_output_mismatch=str(options.on_output_mismatch),
         serving=str(options.serving),
         rows_are_independent=str(options.rows_are_independent),
+    )
+
+
+def contract_changes_out(found: ContractChanges) -> ContractChangesOut:
+    """Show what callers may feel."""
+    return ContractChangesOut(
+        since=found.since,
+        is_compatible=not breaking(found.changes),
+        changes=[ContractChangeOut(**asdict(change)) for change in found.changes],
     )
 
 

@@ -226,6 +226,39 @@ def signature(version: Version, project: Project = None) -> None:
     print_json(seen.facts.signature.model_dump() if seen.facts.signature else None)
 
 
+@model.command("diff")
+def diff(
+    version: Version,
+    since: Annotated[int | None, typer.Option("--since", help="Another version; else the one before.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="End with 1 where a change is breaking.")] = False,
+    project: Project = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what callers may feel if this version takes another's place: its contract, column by column."""
+    name, number = split_version(version)
+    with connected() as client:
+        found = client.contract_changes(name, number, since=since, project=project)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        beside = "There is no version before it." if found.since is None else f"Nothing changed since {found.since}."
+        show_table(
+            found.changes,
+            as_json=False,
+            columns=[
+                ("", lambda c: "breaking" if c.is_breaking else "compatible"),
+                ("SIDE", lambda c: c.side),
+                ("NAME", lambda c: c.name),
+                ("WAS", lambda c: c.was or "-"),
+                ("BECOMES", lambda c: c.becomes or "-"),
+                ("WHY", lambda c: c.why),
+            ],
+            empty=beside,
+        )
+    if check and not found.is_compatible:
+        raise typer.Exit(ExitCode.FAILED)
+
+
 def _switch(version: str, *, on: bool, wait: bool, timeout: float, project: str | None, as_json: bool) -> None:
     name, number = split_version(version)
     with connected() as client:

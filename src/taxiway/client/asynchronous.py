@@ -28,6 +28,7 @@ from taxiway.wire.models import (
     AccessTokenList,
     AccessTokenOut,
     ConfigurationIn,
+    ContractChangesOut,
     ConversionIn,
     IssuedAccessTokenOut,
     LogPageOut,
@@ -177,6 +178,12 @@ class AsyncClient:
     async def model(self, name: str, version: int, *, project: str | None = None) -> ModelVersionDetailOut:
         """Look at one model version with all that belongs to it."""
         return await self.send(calls.model(self._in(project), name, version))
+
+    async def contract_changes(
+        self, name: str, version: int, *, since: int | None = None, project: str | None = None
+    ) -> ContractChangesOut:
+        """Tell what callers may feel if this version takes another's place (that of the one before it)."""
+        return await self.send(calls.contract_changes(self._in(project), name, version, since=since))
 
     async def switch_on(self, name: str, version: int, *, project: str | None = None) -> ModelVersionOut:
         """Serve again, with the same URL and configuration; also the way to try a failed one again."""

@@ -18,6 +18,7 @@ from taxiway.wire.models import (
     AccessTokenList,
     AccessTokenOut,
     ConfigurationIn,
+    ContractChangesOut,
     ConversionIn,
     IssuedAccessTokenOut,
     LogPageOut,
@@ -139,6 +140,12 @@ def models(
 def model(project: str, name: str, version: int) -> Call[ModelVersionDetailOut]:
     """Look at one model version."""
     return Call(method="GET", path=_version(project, name, version), answer=ModelVersionDetailOut)
+
+
+def contract_changes(project: str, name: str, version: int, *, since: int | None) -> Call[ContractChangesOut]:
+    """Compare a model version's contract with another version's."""
+    path = _version(project, name, version, "contract-changes")
+    return Call(method="GET", path=path, answer=ContractChangesOut, query=_query(since=since))
 
 
 def switch(project: str, name: str, version: int, *, to: str) -> Call[ModelVersionOut]:

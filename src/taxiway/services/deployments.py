@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from taxiway.domain.compatibility import Change, compare
 from taxiway.domain.conversions import check_tags
 from taxiway.domain.deployments import Deployment, DeploymentWanted
 from taxiway.domain.environments import EnvironmentRequest
@@ -19,6 +20,7 @@ from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.ports import Clock, Nudge
 from taxiway.store import audit, deployments, events, models, revisions, snapshots
 from taxiway.store.database import Database, Transaction
+from taxiway_scoring.contract import compile_signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,14 @@ class DeploymentDetail:
     snapshot: SnapshotCopy
 
 
+@dataclass(frozen=True, slots=True)
+class ContractChanges:
+    """What callers may feel when one version takes another's place. ``since`` is None where there is none before."""
+
+    since: int | None
+    changes: tuple[Change, ...]
+
+
 class Deployments:
     """Intentions about staging deployments. Every change raises Conflict when somebody else was quicker."""
 
@@ -57,6 +67,19 @@ class Deployments:
             known = await revisions.of_deployment(tx, deployment.id)
             copy = await snapshots.get(tx, deployment.model_version)
         return DeploymentDetail(deployment=deployment, version=version, revisions=tuple(known), snapshot=copy)
+
+    async def contract_changes(self, name: DeploymentName, *, since: int | None = None) -> ContractChanges:
+        """Compare a model version's contract with that of another version, or of the one before. Raises NotFound."""
+        async with self._database.read() as tx:
+            version = await models.get_version(tx, name.project, name.model, name.version)
+            if since is None:
+                before = await models.version_before(tx, version)
+            else:
+                before = await models.get_version(tx, name.project, name.model, since)
+        if before is None:
+            return ContractChanges(since=None, changes=())
+        old, new = (compile_signature(each.facts.signature or {}) for each in (before, version))
+        return ContractChanges(since=before.version, changes=compare(old, new))
 
     async def search(
         self, wanted: deployments.DeploymentFilter, *, before: DeploymentId | None, limit: int

@@ -86,6 +86,13 @@ async def versions_of_run(tx: Transaction, project: ProjectName, run: RunId) -> 
     return [_version(row) for row in (await tx.execute(query)).all()]
 
 
+async def version_before(tx: Transaction, version: ModelVersion) -> ModelVersion | None:
+    """Return the same model's version with the next smaller number that is still there, or None."""
+    is_older = (T.c.project == version.project) & (T.c.model == version.model) & (T.c.version < version.version)
+    row = (await tx.execute(_SELECT.where(is_older).order_by(T.c.version.desc()).limit(1))).first()
+    return None if row is None else _version(row)
+
+
 async def set_tags(tx: Transaction, key: ModelVersionId, tags: Mapping[str, str]) -> None:
     """Replace a version's tags."""
     await tx.execute(update(T).where(T.c.id == key).values(tags=dict(tags)))

@@ -83,6 +83,25 @@ class FactsOut(Out):
     signature: SignatureOut | None
 
 
+class ContractChangeOut(Out):
+    """One difference between two contracts."""
+
+    side: Literal["input", "output", "param"]
+    name: str = Field(description="The column, with the way into it where it is nested: order.lines[].price.")
+    was: str = Field(description="Its type before; empty where it was not there.")
+    becomes: str = Field(description="Its type now; empty where it is gone.")
+    is_breaking: bool = Field(description="Whether callers of the other version may feel it.")
+    why: str
+
+
+class ContractChangesOut(Out):
+    """How a model version's contract differs from another version's."""
+
+    since: int | None = Field(description="The version that it was compared with; null where there is none before.")
+    is_compatible: bool
+    changes: list[ContractChangeOut]
+
+
 class ResourcesOut(Out):
     """What one pod may use."""
 
