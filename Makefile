@@ -27,7 +27,7 @@ export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 FUZZED := a,rare,logistic,lightgbm-regressor,xgboost-class,ordinal-hist
-.PHONY: help setup demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-overload fault fault-long build clean system system-demo fuzz-long fuzz-endpoint
+.PHONY: help setup demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload fault fault-long build clean system system-demo fuzz-long fuzz-endpoint
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ bench-scoring: $(READY)  ## Measure the scoring server beside its peers (needs w
 
 bench-zoo: $(READY)  ## Measure many pipelines by their paths beside mlflow models serve
 	@$(BIN)/python benchmarks/zoo.py
+
+bench-bulk: $(READY)  ## Measure many rows at once as JSON, Arrow and Parquet, and what large answers take
+	@$(BIN)/python benchmarks/bulk.py
 
 bench-grid: $(READY)  ## Measure at how many rows and clients anything is slower than mlflow models serve
 	@$(BIN)/python benchmarks/grid.py

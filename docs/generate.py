@@ -396,6 +396,8 @@ def performance_page() -> str:
         + result("scoring")
         + "\n\n## Many pipelines: `make bench-zoo`\n\n"
         + result("zoo")
+        + "\n\n## Many rows at once: `make bench-bulk`\n\n"
+        + result("bulk")
         + "\n\n## Never slower: `make bench-grid`\n\n"
         + result("grid")
         + "\n\n## Through the gateway: `make bench-gateway`\n\n"

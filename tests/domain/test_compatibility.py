@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from taxiway.domain.compatibility import Side, breaking, compare
@@ -230,6 +230,7 @@ def is_accepted(given: Contract, form: str, value: Any) -> bool:
     return True
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(st.data())
 def test_what_the_old_contract_accepts_a_compatible_one_accepts(data: st.DataObject) -> None:
     columns = data.draw(COLUMNS)

@@ -78,7 +78,7 @@ class Pair:
 
         What is no table of single values has its example only.
         """
-        from taxiway_scoring.decoding import is_tabular
+        from taxiway_scoring.contract import is_tabular
 
         if not is_tabular(self.contract):
             if self.example is not None:

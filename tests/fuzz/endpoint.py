@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import io
 import json
 import logging
 import os
@@ -29,7 +31,7 @@ NUMBER = 918273645
 PLACE = re.compile(
     r"[Rr]ow \d+|[Cc]olumn|line \d+|[Bb]ody|[Tt]able|first line|"
     r"'(columns|data|index|params|inputs|outputs|id|shape|datatype)'|"
-    r"inputs\[|outputs\[|content type|UTF-8|[Pp]arameter|tensor|dataframe|instances|schema|no rows|Content-Length"
+    r"inputs\[|outputs\[|content type|UTF-8|[Pp]arameter|[Tt]ensor|dataframe|instances|schema|no rows|Content-Length"
 )
 STRANGE: tuple[Any, ...] = (
     None, True, False, 0, -1, 1.7, 2**31, 2**63, 2**70, -(2**70), 1e308, 5e-324, "", "x", SECRET, f"{SECRET}\n", "NaN",
@@ -42,6 +44,14 @@ HEADERS = (
     "application/json; charset=latin-1", "application/json; format=pandas-records", "text/csv", "text/plain", "",
     "application/x",
     "application/vnd.apache.parquet", f"application/{SECRET}", "application/json; a=b",
+)  # fmt: skip
+
+
+ARROW_STREAM, ARROW_FILE = "application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file"
+PARQUET = "application/vnd.apache.parquet"
+ACCEPTS = (
+    "*/*", "*/*", "application/json", ARROW_STREAM, PARQUET, f"{PARQUET};q=0.5, {ARROW_STREAM}", "text/csv",
+    f"a/{SECRET}", ";q", ",",
 )  # fmt: skip
 
 
@@ -60,14 +70,22 @@ class Writer:
             return "/invocations", {"content-type": chance.choice(HEADERS)}, chance.randbytes(chance.randrange(200))
         if chance.random() < 0.1:
             return "/invocations", {"content-type": "text/csv"}, self._broken(self._csv())
+        if chance.random() < 0.3:
+            media = chance.choice((ARROW_STREAM, ARROW_STREAM, ARROW_FILE, PARQUET, PARQUET))
+            body = self._table(media)
+            for _ in range(chance.choice((0, 0, 1, 1, 2))):
+                body = self._broken(body) if chance.random() < 0.5 else self._overwritten(body)
+            return "/invocations", {"content-type": media, "accept": chance.choice(ACCEPTS)}, body
         path, document = self._document()
         for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
             document = self._changed(document)
         body = json.dumps(document, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
         depth = chance.choice((50, 500, 50_000))
         body = body.replace(f'"{DEEP}"'.encode(), b"[" * depth + b"]" * depth)
-        header = chance.choice(HEADERS) if chance.random() < 0.1 else "application/json"
-        return path, {"content-type": header}, self._broken(body) if chance.random() < 0.3 else body
+        headers = {"content-type": chance.choice(HEADERS) if chance.random() < 0.1 else "application/json"}
+        if chance.random() < 0.1:
+            headers["accept"] = chance.choice(ACCEPTS)
+        return path, headers, self._broken(body) if chance.random() < 0.3 else body
 
     def _document(self) -> tuple[str, Any]:
         chance = self._chance
@@ -99,6 +117,65 @@ class Writer:
         lines = [",".join(self._contract.names)]
         lines += [",".join("" if cell is None else str(cell) for cell in row) for row in self._rows(3)]
         return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+    def _table(self, media: str) -> bytes:
+        """Return a table: good, or with columns of other names, types or values."""
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        chance = self._chance
+        rows = self._rows(chance.choice((0, 1, 3, 40)))
+        names = list(self._contract.names)
+        arrays = [pa.array([row[at] for row in rows]) for at in range(len(names))]
+        if not names:  # it takes no table of columns
+            names, arrays = ["0", "1"], [pa.array([0.5, 1.5]), pa.array([1, 2])]
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            at = chance.randrange(len(names))
+            what = chance.random()
+            if what < 0.15:
+                names[at] = chance.choice((SECRET, "", *names))
+            elif what < 0.3:
+                del names[at], arrays[at]
+            elif what < 0.6:
+                arrays[at] = _strange_array(pa, chance, arrays[at])
+            elif what < 0.8:
+                types = (pa.string(), pa.large_string(), pa.int64(), pa.uint8(), pa.float32(), pa.float64(), pa.bool_())
+                with contextlib.suppress(pa.ArrowException):
+                    arrays[at] = arrays[at].cast(chance.choice(types), safe=chance.random() < 0.5)
+            else:
+                with contextlib.suppress(pa.ArrowException):
+                    arrays[at] = arrays[at].dictionary_encode()
+            if not names:
+                break
+        table = pa.Table.from_arrays(arrays, names=names)
+        sink = io.BytesIO()
+        try:
+            if media == PARQUET:
+                pyarrow.parquet.write_table(
+                    table, sink, compression=chance.choice(("none", "snappy", "zstd", "lz4")),
+                    use_dictionary=chance.random() < 0.5, data_page_version=chance.choice(("1.0", "2.0")),
+                    row_group_size=chance.choice((7, 1000)),
+                )  # fmt: skip
+            else:
+                make = pa.ipc.new_stream if media == ARROW_STREAM else pa.ipc.new_file
+                options = pa.ipc.IpcWriteOptions(compression=chance.choice((None, "zstd", "lz4")))
+                with make(sink, table.schema, options=options) as writer:
+                    writer.write_table(table, max_chunksize=chance.choice((7, 1000)))
+        except pa.ArrowException:  # what Parquet has not
+            return b"PAR1"
+        return bytes(sink.getvalue())
+
+    def _overwritten(self, body: bytes) -> bytes:
+        """Put numbers that lie where lengths and offsets may be."""
+        chance = self._chance
+        if len(body) < 16:
+            return body
+        at = chance.randrange(len(body) - 8)
+        if chance.random() < 0.7:
+            at = at // 8 * 8 if chance.random() < 0.5 else min(at, 400) // 4 * 4
+        number = chance.choice((0, 1, 7, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**63, 2**64 - 1))
+        size = chance.choice((1, 2, 4, 8))
+        return body[:at] + (number % (1 << 8 * size)).to_bytes(size, "little") + body[at + size :]
 
     def _changed(self, document: Any) -> Any:
         """Change one place of a document, chosen by walking down."""
@@ -141,6 +218,24 @@ class Writer:
                 )
             )
         return body
+
+
+def _strange_array(pa: Any, chance: random.Random, array: Any) -> Any:
+    """Return an array as long, of values or of a type that no table of the contract has."""
+    count = len(array)
+    strange = (
+        pa.nulls(count), pa.array([[SECRET]] * count), pa.array([{SECRET: NUMBER}] * count),
+        pa.array([SECRET] * count), pa.array([b"\xff"] * count), pa.array([NUMBER] * count, pa.decimal128(12, 2)),
+        pa.array([2**63] * count, pa.uint64()), pa.array([0] * count, pa.timestamp("ns", tz="UTC")),
+        pa.array([NUMBER] * count, pa.timestamp("s")), pa.array([SECRET] * count, pa.string_view()),
+        pa.array([float("inf")] * count), pa.array([float("nan")] * count), pa.array([None] * count, pa.duration("s")),
+        pa.array([NUMBER] * count, pa.time64("us")), pa.array([1.5] * count, pa.float16()),
+        pa.array([[1, 2]] * count, pa.list_(pa.int8(), 2)), pa.array([[NUMBER]] * count, pa.list_view(pa.int64())),
+        pa.array([[("k", 1)]] * count, pa.map_(pa.string(), pa.int8())),
+    )  # fmt: skip
+    if count and chance.random() < 0.1:
+        return pa.RunEndEncodedArray.from_arrays(pa.array([count], pa.int32()), pa.array([NUMBER]))
+    return chance.choice(strange)
 
 
 def open_app(files: Path) -> tuple[Any, Any, Callable[[int, random.Random], Any]]:
@@ -200,6 +295,9 @@ async def fuzz(files: Path, payloads: int, seed: int) -> tuple[Counter[int], lis
         (answer,) = answers
         statuses[answer.status] += 1
         text = answer.body.decode("utf-8", "replace")
+        if answer.status == 200 and answer.content_type != "application/json":
+            read_table(answer)
+            continue
         if answer.status == 200:
             json.loads(text, parse_constant=_no_number)
             continue
@@ -213,6 +311,17 @@ async def fuzz(files: Path, payloads: int, seed: int) -> tuple[Counter[int], lis
         if SECRET in text or str(NUMBER) in text:
             found.append(f"echoed: {where}")
     return statuses, found
+
+
+def read_table(answer: Any) -> None:
+    """Read an answer that is a table."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    source = pa.BufferReader(b"".join(answer.pieces) if answer.pieces is not None else answer.body)
+    is_parquet = answer.content_type == PARQUET
+    table = pyarrow.parquet.read_table(source) if is_parquet else pa.ipc.open_stream(source).read_all()
+    assert table.num_rows == answer.rows
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from taxiway_scoring.plans import Plan, compile_plan
 from taxiway_scoring.plans.loading import load_native
 from taxiway_scoring.predictor import PyfuncPredictor, find_example, load_predictor
 from taxiway_scoring.proof import Proof, prove
+from taxiway_scoring.tables import Columns
 
 if TYPE_CHECKING:
     Wrong = Callable[[Plan, Contract], Callable[[Rows], Any]]
@@ -87,6 +88,9 @@ class Changed:
     def __init__(self, name: str, predict: Callable[[Rows], Any]) -> None:
         self.name = name
         self.predict = predict
+
+    def predict_columns(self, columns: Columns) -> Any:
+        return self.predict(list(zip(*map(columns.cells, range(len(columns.values))), strict=True)))
 
 
 def on_cells(kind: str, change: Callable[[Any], Any]) -> Wrong:

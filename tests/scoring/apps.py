@@ -12,6 +12,7 @@ from taxiway_scoring.contract import Contract, compile_signature
 from taxiway_scoring.payload import Request
 from taxiway_scoring.server import Connection, Connections, ServerLimits
 from taxiway_scoring.spool import Spool
+from taxiway_scoring.tables import Columns
 
 
 def a_contract(*columns: tuple[str | None, Any], optional: tuple[str, ...] = (), **more: Any) -> Contract:
@@ -28,6 +29,16 @@ def a_contract(*columns: tuple[str | None, Any], optional: tuple[str, ...] = (),
 def a_tensor(dtype: str, *shape: int, name: str | None = None) -> dict[str, Any]:
     named = {} if name is None else {"name": name}
     return {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": list(shape)}, **named}
+
+
+class ByRows:
+    """The part of a plan that is the same for every plan of rows."""
+
+    def predict(self, rows: Any) -> Any:
+        raise NotImplementedError
+
+    def predict_columns(self, columns: Columns) -> Any:
+        return self.predict(list(zip(*(columns.cells(at) for at in range(len(columns.values))), strict=True)))
 
 
 class FakePredictor:
@@ -158,10 +169,26 @@ class Wire:
             head, _, rest = rest.partition(b"\r\n\r\n")
             first, *lines = head.decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-            length = int(headers["content-length"])
-            found.append((int(first.split()[1]), headers, rest[:length]))
-            rest = rest[length:]
+            if headers.get("transfer-encoding") == "chunked":
+                body, rest = _unchunked(rest)
+            else:
+                length = int(headers["content-length"])
+                body, rest = rest[:length], rest[length:]
+            found.append((int(first.split()[1]), headers, body))
         return found
+
+
+def _unchunked(data: bytes) -> tuple[bytes, bytes]:
+    """Return the body of chunks, and what comes behind them."""
+    parts = []
+    while True:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        parts.append(data[:length])
+        assert data[length : length + 2] == b"\r\n"
+        data = data[length + 2 :]
+        if not length:
+            return b"".join(parts), data
 
 
 def a_post(body: bytes, *headers: str, path: str = "/invocations") -> bytes:

@@ -123,8 +123,9 @@ def test_the_openapi_document() -> None:
         "top": {"type": "integer", "format": "int64", "default": 3}
     }
     assert set(post["requestBody"]["content"]) == {
-        "application/json", "text/csv", "application/vnd.apache.parquet",
+        "application/json", "text/csv",
     }  # fmt: skip
+    assert list(post["responses"]["200"]["content"]) == ["application/json"]
     answer = post["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["predictions"]
     assert answer["items"]["type"] == ["number", "null"]
     assert {"400", "413", "415", "422", "429", "503", "504"} <= set(post["responses"])
@@ -142,3 +143,11 @@ def test_types_as_json_schema() -> None:
         "type": "object",
         "additionalProperties": {"type": "array", "items": {"type": "string", "contentEncoding": "base64"}},
     }
+
+
+def test_tables_are_in_the_openapi_document_where_there_is_pyarrow() -> None:
+    document = openapi(a_contract(("x", "double")), title="m", version="3", takes_tables=True)
+    post = document["paths"]["/invocations"]["post"]
+    stream, file, parquet = (f"application/vnd.apache.{name}" for name in ("arrow.stream", "arrow.file", "parquet"))
+    assert list(post["requestBody"]["content"]) == ["application/json", "text/csv", stream, file, parquet]
+    assert list(post["responses"]["200"]["content"]) == ["application/json", stream, parquet]

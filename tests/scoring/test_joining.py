@@ -15,10 +15,11 @@ from taxiway_scoring.app import JOINED_ROWS, ScoringApp, bounded
 from taxiway_scoring.decoding import Decoder
 from taxiway_scoring.serving import RowPath
 from taxiway_scoring.spool import Spool
-from tests.scoring.apps import FakePredictor, Wire, X, an_app, predict
+from taxiway_scoring.streaming import Pieces
+from tests.scoring.apps import ByRows, FakePredictor, Wire, X, an_app, predict
 
 
-class APlan:
+class APlan(ByRows):
     """Predicts by a function of rows; remembers how many it was given."""
 
     name = "a plan"
@@ -84,7 +85,7 @@ async def test_an_error_nobody_thought_of_leaves_those_behind_it_answered(monkey
     app, _ = planned(lambda rows: [1.0] * len(rows))
     write, calls = app._write, []
 
-    def fails_once(predictions: Any) -> tuple[bytes, int]:
+    def fails_once(predictions: Any) -> tuple[bytes | Pieces, int]:
         calls.append(1)
         if len(calls) == 1:
             raise LookupError

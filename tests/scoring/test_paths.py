@@ -17,10 +17,10 @@ from taxiway_scoring.deadlines import Overdue
 from taxiway_scoring.decoding import Decoder, Rows
 from taxiway_scoring.payload import Request
 from taxiway_scoring.serving import AsTable, RowPath
-from tests.scoring.apps import FakePredictor, Wire, X, an_app, predict
+from tests.scoring.apps import ByRows, FakePredictor, Wire, X, an_app, predict
 
 
-class Doubles:
+class Doubles(ByRows):
     """Doubles x; remembers how many rows it got at a time. A negative one makes it fail."""
 
     name = "doubles"

@@ -14,13 +14,14 @@ from taxiway_scoring.decoding import Rows
 from taxiway_scoring.payload import Request
 from taxiway_scoring.plans import NotCompilable
 from taxiway_scoring.proof import BUDGET_SECONDS, Proof, prove, read_proof, same
-from tests.scoring.apps import FakePredictor, a_contract, a_tensor
+from taxiway_scoring.tables import Columns
+from tests.scoring.apps import ByRows, FakePredictor, a_contract, a_tensor
 
 CONTRACT = a_contract(("x", "double"), ("s", "string"))
 EXAMPLE = b'{"dataframe_split": {"columns": ["x", "s"], "data": [[1.5, "a"], [2.5, "b"]]}}'
 
 
-class FakePlan:
+class FakePlan(ByRows):
     """A path around a function of one row."""
 
     needs_mlflow = False
@@ -181,3 +182,15 @@ def test_a_path_that_is_too_slow_is_not_taken(monkeypatch: pytest.MonkeyPatch) -
     proof = prove(Path(), {}, CONTRACT, pyfunc(score), EXAMPLE, seed=1, candidates=candidates)
     assert (proof.path, proof.reason) == ("pyfunc", "no plan: it is too slow to be compared with pyfunc")
     assert clock.now < 3 * BUDGET_SECONDS
+
+
+def test_a_path_that_gives_something_else_for_columns_is_not_used() -> None:
+    class Wrong(FakePlan):
+        def predict_columns(self, columns: Columns) -> Any:
+            found = super().predict_columns(columns)
+            return found if len(columns) < 10 else [*found[1:], found[0]]
+
+    candidates = [("plan", lambda: Wrong(score))]
+    proof = prove(Path(), {}, CONTRACT, pyfunc(score), EXAMPLE, seed=1, candidates=candidates)
+    assert proof.path == "pyfunc"
+    assert proof.reason.startswith("no plan: as columns, in a request of ")

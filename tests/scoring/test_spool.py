@@ -16,7 +16,7 @@ from taxiway_scoring.decoding import Decoder, Rows
 from taxiway_scoring.payload import Request
 from taxiway_scoring.serving import RowPath
 from taxiway_scoring.spool import Check, Spool, check
-from tests.scoring.apps import FakePredictor, X, an_app, ask
+from tests.scoring.apps import ByRows, FakePredictor, X, an_app, ask
 
 KIND = "application/json"
 
@@ -98,7 +98,7 @@ def test_strange_files_are_passed_over(tmp_path: Path) -> None:
     assert checked(tmp_path) == Check(0, 0, 0, "")
 
 
-class Doubling:
+class Doubling(ByRows):
     """A plan."""
 
     name = "doubling"

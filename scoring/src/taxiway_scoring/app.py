@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from taxiway_scoring import __version__, v2
+from taxiway_scoring.accepting import choose
 from taxiway_scoring.answers import plain, write_array, write_predictions
 from taxiway_scoring.contract import NULLABLE, Contract, Mismatch, Tensor, check_value, fits_tensor, openapi
 from taxiway_scoring.deadlines import Overdue
@@ -31,6 +32,16 @@ from taxiway_scoring.predictor import Predictor
 from taxiway_scoring.refusals import Refused, listed, malformed
 from taxiway_scoring.serving import RowPath
 from taxiway_scoring.spool import Spool
+from taxiway_scoring.streaming import (
+    LARGE_CELLS,
+    Pieces,
+    array_pieces,
+    frame_pieces,
+    list_pieces,
+    table_of,
+    table_pieces,
+)
+from taxiway_scoring.tables import ARROW_STREAM, PARQUET, are_understood, load_pyarrow
 from taxiway_scoring.telemetry import Board, Telemetry
 
 log = logging.getLogger("taxiway")
@@ -40,6 +51,7 @@ ERROR_CODES = {
     400: "BAD_REQUEST",
     404: "ENDPOINT_NOT_FOUND",
     405: "BAD_REQUEST",
+    406: "BAD_REQUEST",
     413: "REQUEST_LIMIT_EXCEEDED",
     415: "BAD_REQUEST",
     422: "INVALID_PARAMETER_VALUE",
@@ -74,6 +86,8 @@ class HttpRequest:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    takes_chunks: bool = True
+    """The answer may have no length; HTTP/1.0 knows no chunks."""
 
 
 @dataclass
@@ -87,6 +101,8 @@ class HttpResponse:
     rows: int = 0
     head: bytes | None = None
     """The whole head for a connection that is kept, where it is ready-made."""
+    pieces: Pieces | None = None
+    """The body, made while it is sent; ``body`` is empty then."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +127,11 @@ class Limits:
     refuse_mismatch: bool = False
 
 
-Work = Callable[[], tuple[bytes, int]]
+Body = bytes | Pieces
+"""Whole, or pieces that are made while they are sent."""
+Work = Callable[[], tuple[Body, int]]
 """Decodes, predicts and encodes, in the worker thread: the answer and how many rows it has."""
-Predict = Callable[[Predictor], tuple[bytes, int]]
+Predict = Callable[[Predictor], tuple[Body, int]]
 
 
 @dataclass
@@ -127,7 +145,7 @@ class Job:
     work: Work | None = None
     """What predicts, where that is no plain request to ``/invocations``."""
     began: float | None = None
-    future: Future[tuple[bytes, int]] = field(default_factory=Future)
+    future: Future[tuple[Body, int]] = field(default_factory=Future)
 
 
 @dataclass
@@ -179,6 +197,7 @@ class ScoringApp:
             f"X-Taxiway-Revision: {identity.revision}\r\nX-Taxiway-Pod: {identity.pod}\r\n"
             "content-length: %d\r\nX-Request-Id: %s\r\n\r\n"
         )
+        self._offered = (JSON_TYPE, ARROW_STREAM, PARQUET) if are_understood() else (JSON_TYPE,)
         self._kept_promises: dict[tuple[Any, ...], bool] = {}
         self._held_back = 0
         self._next_refusal = 0.0
@@ -193,6 +212,7 @@ class ScoringApp:
                 title=identity.model,
                 version=identity.version,
                 example=None if example is None else json.loads(example),
+                takes_tables=are_understood(),
             )
         ).encode()
 
@@ -296,7 +316,7 @@ class ScoringApp:
     async def _infer(self, request: HttpRequest) -> HttpResponse:
         lengths: list[int | None] = []
 
-        def predict(predictor: Predictor) -> tuple[bytes, int]:
+        def predict(predictor: Predictor) -> tuple[Body, int]:
             asked = v2.read(self._contract, request.body, request.headers.get(v2.HEADER_LENGTH))
             predictions = _careful(self._contract, predictor, asked.request)
             try:
@@ -328,6 +348,7 @@ class ScoringApp:
             # What is compressed would have to be unpacked again by who compares it; plain requests are enough.
             is_plain = request.headers.get("content-encoding", "identity").lower() == "identity"
             is_sampled = predict is None and is_plain and self._rows is not None
+            is_sampled = is_sampled and response.content_type == JSON_TYPE and response.pieces is None
             if self._spool is not None and is_sampled and self._spool.is_due():
                 self._spool.keep(request.body, request.headers.get("content-type", JSON_TYPE), response.body)
         except Refused as refusal:
@@ -343,19 +364,27 @@ class ScoringApp:
         if predictor is None or self._is_given_up:
             raise Refused(503, "NotReady", "The model is not ready.")
         encoding = request.headers.get("content-encoding", "identity").lower()
-        if encoding in GZIP and predict is None:
-            predict = functools.partial(self._unpacked, request)
-        elif encoding != "identity":
+        is_packed = encoding in GZIP and predict is None
+        wanted = JSON_TYPE
+        if predict is None:
+            wanted = choose(request.headers.get("accept", ""), self._offered)
+            if is_packed or wanted != JSON_TYPE:
+                predict = functools.partial(self._score_unusual, request, wanted, is_packed=is_packed)
+        if encoding != "identity" and not is_packed:
             raise Refused(415, "UnsupportedMediaType", "The content encoding must be identity or gzip.")
         if not self._admits():
             await self._hold_back()
             raise Refused(429, "TooManyRequests", "The pod has as many requests as it can answer in time.")
         work = None if predict is None else functools.partial(predict, predictor)
-        return await self._wait_for(self._begin(predictor, request, work))
+        response = await self._wait_for(self._begin(predictor, request, work))
+        response.content_type = wanted
+        return response
 
-    def _unpacked(self, request: HttpRequest, predictor: Predictor) -> tuple[bytes, int]:
-        body = unpack(request.body, self._limits.body_bytes)
-        return self.score(predictor, body, request.headers.get("content-type", JSON_TYPE))
+    def _score_unusual(
+        self, request: HttpRequest, wanted: str, predictor: Predictor, *, is_packed: bool
+    ) -> tuple[Body, int]:
+        body = unpack(request.body, self._limits.body_bytes) if is_packed else request.body
+        return self.score(predictor, body, request.headers.get("content-type", JSON_TYPE), wanted)
 
     def _admits(self) -> bool:
         """Tell whether a request can be answered in time."""
@@ -480,6 +509,7 @@ class ScoringApp:
             or request.method != "POST"
             or len(request.body) > INLINE_BYTES
             or "content-encoding" in headers
+            or not _is_first(headers.get("accept", ""), self._offered)
             or not _is_json(headers.get("content-type", JSON_TYPE))
             or self._is_given_up
         ):
@@ -521,6 +551,7 @@ class ScoringApp:
         rows = 0
         try:
             body, rows = self._write(_call(predict, one.rows) if predictions is None else predictions)
+            body = body if isinstance(body, bytes) else b"".join(body)
             head = (self._head % (len(body), one.request_id)).encode("latin-1")
             response = HttpResponse(200, body, rows=rows, head=head)
         except Refused as refusal:
@@ -556,7 +587,9 @@ class ScoringApp:
             await asyncio.wait((result, end), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if result.done():
                 body, rows = result.result()
-                return HttpResponse(200, body, rows=rows)
+                if isinstance(body, bytes):
+                    return HttpResponse(200, body, rows=rows)
+                return HttpResponse(200, b"", rows=rows, pieces=body)
         finally:
             # Also where the client has gone: what is not begun need not be, what is may be stuck.
             if not job.future.cancel() and not job.future.done():
@@ -575,19 +608,53 @@ class ScoringApp:
             self.give_up()
             self._on_stuck()
 
-    def score(self, predictor: Predictor, body: bytes, header: str) -> tuple[bytes, int]:
-        """Decode, predict, encode; runs in a thread. Raises Refused."""
+    def score(self, predictor: Predictor, body: bytes, header: str, wanted: str = JSON_TYPE) -> tuple[Body, int]:
+        """Decode, predict, encode as a content type; runs in a thread. Raises Refused."""
+        return self._encoded(self._predicted(predictor, body, header), wanted)
+
+    def _predicted(self, predictor: Predictor, body: bytes, header: str) -> Any:
         path = self._rows
         if path is not None and _is_json(header):
             rows = path.decoder.decode(body)
             if rows is not None:
-                return self._write(_call(path.plan.predict, rows))
-        self.telemetry.careful += 1
+                return _call(path.plan.predict, rows)
         checked = read_request(self._contract, body, header, is_typed=predictor.is_typed)
-        return self._write(_careful(self._contract, predictor, checked))
+        if path is not None and checked.form == "table" and checked.value.is_plain:
+            return _call(path.plan.predict_columns, checked.value)
+        self.telemetry.careful += 1
+        return _careful(self._contract, predictor, checked)
 
-    def _write(self, predictions: Any) -> tuple[bytes, int]:
-        """Return the answer and how many predictions it has. Raises Refused."""
+    def _encoded(self, predictions: Any, wanted: str) -> tuple[Body, int]:
+        """Return the answer, in pieces where it is large, and how many predictions it has. Raises Refused."""
+        if wanted != JSON_TYPE:
+            load_pyarrow()
+            if not self._keeps_by_type(predictions):
+                self._check_output(_plain(predictions))
+            table = table_of(predictions, self._contract.outputs)
+            return table_pieces(table, wanted), table.num_rows
+        if self._keeps_by_type(predictions) and predictions.size > LARGE_CELLS:
+            pieces = frame_pieces(predictions) if hasattr(predictions, "iloc") else array_pieces(predictions)
+            if pieces is not None:
+                return pieces, len(predictions)
+        return self._write(predictions)
+
+    def _keeps_by_type(self, predictions: Any) -> bool:
+        """Tell whether an array, or each column of a frame, keeps the output schema whatever its values are."""
+        module, dimensions = type(predictions).__module__, getattr(predictions, "ndim", 0)
+        outputs = self._contract.outputs
+        if module == "numpy" and dimensions in (1, 2):
+            return keeps_always(self._contract, predictions.dtype.str, *predictions.shape[1:])
+        if module.partition(".")[0] != "pandas" or dimensions != 2 or self._contract.output_tensors:
+            return False
+        types = {str(name): getattr(dtype, "str", "") for name, dtype in predictions.dtypes.items()}
+        if len(types) != predictions.shape[1] or not all(
+            dtype[1:2] in ("f", "i", "u", "b") for dtype in types.values()
+        ):
+            return False
+        return all(keeps_always(Contract(outputs=(column,)), types.get(str(column.name), "")) for column in outputs)
+
+    def _write(self, predictions: Any) -> tuple[Body, int]:
+        """Return the answer as JSON and how many predictions it has. Raises Refused."""
         dtype = getattr(predictions, "dtype", None)
         if dtype is not None and hasattr(predictions, "tolist") and getattr(predictions, "ndim", 0) in (1, 2):
             key = (dtype.str if hasattr(dtype, "str") else "", *predictions.shape[1:])
@@ -598,16 +665,16 @@ class ScoringApp:
                 body = write_array(predictions)
                 if body is not None:
                     return body, len(predictions)
+        values = _plain(predictions)
+        self._check_output(values)
+        if isinstance(values, list) and len(values) > LARGE_CELLS:
+            pieces = list_pieces(values)
+            if pieces is not None:
+                return pieces, len(values)
         try:
-            values = plain(predictions)
-            self._check_output(values)
             return write_predictions(values), len(values) if isinstance(values, list) else 1
         except (TypeError, ValueError, RecursionError) as error:
-            log.warning("unusable predictions: %s", type(error).__name__)
-            kind = type(predictions).__name__
-            raise Refused(
-                500, "PredictionFailed", f"The model returned a {kind} with something that JSON does not have."
-            ) from None
+            raise _unusable(predictions, error) from None
 
     def _check_output(self, values: Any) -> None:
         if self._keeps_its_promise(values):
@@ -733,6 +800,15 @@ def _new_id() -> str:
     return f"{_ids.getrandbits(128):032x}"
 
 
+@functools.lru_cache(64)
+def _is_first(header: str, offered: Sequence[str]) -> bool:
+    """Tell whether a client gets the first of the types offered."""
+    try:
+        return choose(header, offered) == offered[0]
+    except Refused:
+        return False
+
+
 def _is_json(header: str) -> bool:
     """Tell whether a content type is plain JSON; unusual ways to say so are looked at elsewhere."""
     return header in (JSON_TYPE, "application/json; charset=utf-8")
@@ -751,7 +827,7 @@ def _keeping(
     return answered
 
 
-def _settle(job: Job, score: Callable[[], tuple[bytes, int]]) -> None:
+def _settle(job: Job, score: Callable[[], tuple[Body, int]]) -> None:
     try:
         job.future.set_result(score())
     except BaseException as error:
@@ -773,6 +849,20 @@ def _careful(contract: Contract, predictor: Predictor, request: Request) -> Any:
             raise
         message = f"The model cannot predict without {listed(missing)}, though its signature calls that optional."
         raise Refused(422, "ContractViolation", message, column=missing[0]) from None
+
+
+def _plain(predictions: Any) -> Any:
+    """Return predictions as JSON has them. Raises Refused for what it has not."""
+    try:
+        return plain(predictions)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _unusable(predictions, error) from None
+
+
+def _unusable(predictions: Any, error: Exception) -> Refused:
+    log.warning("unusable predictions: %s", type(error).__name__)
+    kind = type(predictions).__name__
+    return Refused(500, "PredictionFailed", f"The model returned a {kind} with something that JSON does not have.")
 
 
 def _plainly(function: Callable[[Any], Any], given: Any) -> Any:

@@ -229,6 +229,14 @@ def _param(item: Any) -> Param:
     return Param(item["name"], kind, item.get("default"), item.get("shape") is not None)
 
 
+def is_tabular(contract: Contract) -> bool:
+    """Tell whether rows can stand for the input: named columns of single values, none of them binary."""
+    return bool(contract.columns) and all(
+        column.name is not None and column.type.is_scalar and column.type.kind != "binary"
+        for column in contract.columns
+    )
+
+
 # ------------------------------------------------------------------ does a value fit?
 
 
@@ -418,20 +426,29 @@ def row_schema(columns: Sequence[Column], *, is_answer: bool = False) -> dict[st
     }
 
 
-def openapi(contract: Contract, *, title: str, version: str, example: Any = None) -> dict[str, Any]:
-    """Return the endpoint's OpenAPI 3.1 document; ``example`` is a whole request body."""
+def openapi(
+    contract: Contract, *, title: str, version: str, example: Any = None, takes_tables: bool = False
+) -> dict[str, Any]:
+    """Return the endpoint's OpenAPI 3.1 document; ``example`` is a whole request body.
+
+    ``takes_tables``: the model's environment has pyarrow.
+    """
     model = f"/v2/models/{quote(title, safe='')}"
     body: dict[str, Any] = {"application/json": {"schema": _request_schema(contract)}}
     if example is not None:
         body["application/json"]["example"] = example
     if contract.names:
         body["text/csv"] = {"schema": {"type": "string"}}
-        body["application/vnd.apache.parquet"] = {}
+    answers: dict[str, Any] = {"application/json": {"schema": _answer_schema(contract)}}
+    if takes_tables:
+        binary: dict[str, Any] = {}  # bytes have no schema
+        body |= dict.fromkeys([f"{_APACHE}.arrow.stream", f"{_APACHE}.arrow.file", f"{_APACHE}.parquet"], binary)
+        answers |= dict.fromkeys([f"{_APACHE}.arrow.stream", f"{_APACHE}.parquet"], binary)
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     responses: dict[str, Any] = {
         "200": {
             "description": "The predictions.",
-            "content": {"application/json": {"schema": _answer_schema(contract)}},
+            "content": answers,
         },
     }
     for code, text in _RESPONSES.items():
@@ -481,10 +498,12 @@ def openapi(contract: Contract, *, title: str, version: str, example: Any = None
     }
 
 
+_APACHE = "application/vnd.apache"
 _RESPONSES = {
     "400": "The body is not what its content type says.",
     "401": "No access token, or one that does not count.",
     "403": "The access token is for another endpoint, or was revoked.",
+    "406": "The answer cannot be of a content type that Accept names.",
     "413": "The body is too large.",
     "415": "The content type is not known.",
     "422": "The values do not fit the contract.",

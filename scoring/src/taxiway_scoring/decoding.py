@@ -12,7 +12,7 @@ from typing import Annotated, Any, Optional
 
 import msgspec
 
-from taxiway_scoring.contract import INTEGER_RANGE, Column, Contract, is_datetime
+from taxiway_scoring.contract import INTEGER_RANGE, Column, Contract, is_datetime, is_tabular
 from taxiway_scoring.payload import Request
 
 Rows = list[tuple[Any, ...]]
@@ -22,14 +22,6 @@ MAX_ORDERS = 16
 """For how many different orders of a table's columns a decoder is kept."""
 _EXACT = {"double": 2.0**53, "float": 2.0**24}
 """Below these every whole number is exact, so that a number's way of writing does not matter."""
-
-
-def is_tabular(contract: Contract) -> bool:
-    """Tell whether rows can stand for the input: named columns of single values, none of them binary."""
-    return bool(contract.columns) and all(
-        column.name is not None and column.type.is_scalar and column.type.kind != "binary"
-        for column in contract.columns
-    )
 
 
 def _cell_type(kind: str) -> Any:

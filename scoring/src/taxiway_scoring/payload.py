@@ -17,17 +17,17 @@ from typing import Any
 from taxiway_scoring.checks import check_input
 from taxiway_scoring.contract import EXPECTED, INTEGER_RANGE, Column, Contract, Param, fits_scalar, is_datetime
 from taxiway_scoring.refusals import Refused, listed, malformed, violation
+from taxiway_scoring.tables import TABLE_TYPES, read_columns
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 JSON_TYPE, CSV_TYPE = "application/json", "text/csv"
-PARQUET_TYPES = ("application/vnd.apache.parquet", "application/x-parquet")
 OLDER_FORMATS = {"pandas-split": "dataframe_split", "pandas-records": "dataframe_records"}
 csv.field_size_limit(sys.maxsize)  # bodies are bounded, their fields need not be
 
 
 @dataclass(frozen=True)
 class Request:
-    """A checked input. ``form`` is one of FORMS, or csv (``value`` is the text) or parquet (the bytes)."""
+    """A checked input. ``form`` is one of FORMS, or csv (``value`` is the text), table (Columns) or frame (a frame)."""
 
     form: str
     value: Any
@@ -49,11 +49,11 @@ def read_content_type(header: str) -> tuple[str, str]:
             layout = value
         elif name != "charset" and name:
             raise Refused(415, "UnsupportedMediaType", "The content type has a parameter that is not known.")
-    if media not in (JSON_TYPE, CSV_TYPE, *PARQUET_TYPES):
+    if media not in (JSON_TYPE, CSV_TYPE, *TABLE_TYPES):
         raise Refused(
             415,
             "UnsupportedMediaType",
-            f"The content type must be {JSON_TYPE}, {CSV_TYPE} or {PARQUET_TYPES[0]}.",
+            f"The content type must be {', '.join((JSON_TYPE, CSV_TYPE, *TABLE_TYPES[:2]))} or {TABLE_TYPES[2]}.",
         )
     if layout and (layout not in OLDER_FORMATS or media != JSON_TYPE):
         raise Refused(415, "UnsupportedMediaType", "The 'format' of the content type is not known.")
@@ -68,8 +68,9 @@ def read_request(contract: Contract, body: bytes, header: str, *, is_typed: bool
     media, layout = read_content_type(header)
     if media == CSV_TYPE:
         return _read_csv(contract, body)
-    if media in PARQUET_TYPES:
-        return Request("parquet", body)
+    if media in TABLE_TYPES:
+        form, value, rows = ("table", None, None) if is_typed else read_columns(contract, body, media)
+        return Request(form, value, rows=rows)
     document = read_json(body)
     if layout:
         document = {OLDER_FORMATS[layout]: document}
@@ -90,6 +91,8 @@ def lacking(contract: Contract, request: Request) -> list[str]:
     given: Any
     if request.form == "csv":
         given = next(csv.reader(io.StringIO(value.lstrip("\ufeff"), newline="")), [])
+    elif request.form == "table":
+        given = value.names
     elif request.form == "dataframe_split":
         given = map(str, value.get("columns") or contract.names)
     elif isinstance(value, dict):

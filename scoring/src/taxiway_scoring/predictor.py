@@ -19,11 +19,8 @@ from taxiway_scoring.contract import Contract
 from taxiway_scoring.failures import LoadFailed
 from taxiway_scoring.methods import PREDICT, by_method, with_method
 from taxiway_scoring.payload import Request
-from taxiway_scoring.refusals import Refused, listed, malformed, violation
+from taxiway_scoring.refusals import Refused, malformed, violation
 
-MAX_TABLE_BYTES = 512 << 20
-MAX_TABLE_CELLS = 10_000_000
-"""More than a JSON body of the usual limit could have."""
 log = logging.getLogger("taxiway")
 
 
@@ -82,8 +79,8 @@ class PyfuncPredictor:
             if request.form != "inputs":
                 raise malformed("This model takes its input as 'inputs' (it has type hints).")
             return request.value
-        if request.form == "parquet":
-            return self._read_parquet(request.value)
+        if request.form in ("table", "frame"):
+            return request.value.frame() if request.form == "table" else request.value
         from mlflow.exceptions import MlflowException
 
         try:
@@ -106,32 +103,6 @@ class PyfuncPredictor:
             return pd.read_csv(io.StringIO(value))
         kinds = dict(zip(self._schema.input_names(), self._schema.pandas_types()))
         return pd.read_csv(io.StringIO(value), dtype=kinds)
-
-    def _read_parquet(self, body: bytes) -> Any:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError:
-            raise Refused(
-                415,
-                "UnsupportedMediaType",
-                "The model's environment cannot read Parquet; add pyarrow to its requirements.",
-            ) from None
-        import pandas as pd
-
-        try:
-            facts = pyarrow.parquet.read_metadata(io.BytesIO(body))
-            # Compressed and repeated values cost next to nothing in the body, but not in memory.
-            size = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
-            if size > MAX_TABLE_BYTES or facts.num_rows * facts.num_columns > MAX_TABLE_CELLS:
-                raise Refused(413, "BodyTooLarge", "The table is too large when it is unpacked.")
-            frame = pd.read_parquet(io.BytesIO(body))
-        except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError):
-            raise malformed("The body is not a Parquet table.") from None
-        missing = [c.name for c in self.contract.columns if c.required and c.name not in frame.columns]
-        if missing and self.contract.names:
-            raise violation(f"The table lacks {listed(missing)}.", column=missing[0])
-        return frame
 
 
 def _does_not_fit(contract: Contract, error: Exception) -> Refused:

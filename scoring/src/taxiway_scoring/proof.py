@@ -25,6 +25,7 @@ from taxiway_scoring.payload import JSON_TYPE, Request, read_request
 from taxiway_scoring.plans import NotCompilable, Plan
 from taxiway_scoring.refusals import Refused
 from taxiway_scoring.sampling import Sampler
+from taxiway_scoring.tables import Columns, columns_of_rows
 
 VERSION = 1
 SINGLES = 20
@@ -101,6 +102,7 @@ def prove(
         try:
             plan = make()
             joins = reference.compare(plan.predict)
+            reference.compare_columns(plan.predict_columns, contract)
         except (NotCompilable, Different) as error:  # noqa: PERF203
             tried.append(f"no {kind}: {error}")
         except Exception as error:
@@ -252,6 +254,13 @@ class _Reference:
             if not same(alone, expected):
                 raise Different(_where([row], alone, expected))
         return is_joined and self._joins(predict)
+
+    def compare_columns(self, predict: Callable[[Columns], Any], contract: Contract) -> None:
+        """Raise Different where a path gives something else for the same rows as columns."""
+        for rows, expected in self.answers:
+            found = outcome(lambda rows: predict(columns_of_rows(contract, rows)), rows)
+            if not same(found, expected):
+                raise Different(f"as columns, {_where(rows, found, expected)}")
 
     def _joins(self, predict: Predict) -> bool:
         """Tell whether what pyfunc said to small requests is what the path says to all of their rows together."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -20,17 +21,21 @@ import httptools
 
 from taxiway_scoring.app import HttpRequest, HttpResponse, ScoringApp
 from taxiway_scoring.room import Room
+from taxiway_scoring.streaming import Pieces
 
+log = logging.getLogger("taxiway")
 MAX_HEADER_BYTES = 32 * 1024
 MAX_URL_BYTES = 8 * 1024
 MAX_PIPELINE = 16
 LINGER_SECONDS = 2.0
 """How long what a client still sends is read and thrown away after a refusal: a closed socket with unread bytes
 would take the refusal with it."""
+COPIED_BYTES = 64 * 1024
+"""Larger bodies are not put behind their head, which would take the memory twice."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 SMALL_BYTES = 64 * 1024
 """Bodies up to this size do not wait for room."""
-_NO_ROOM = (503, "TooManyRequests", "The pod has as many large bodies as it can hold.")
+_NO_ROOM = (503, "TooManyRequests", "The pod has as many large bodies and answers as it can hold.")
 _ONCE = ("content-length", "transfer-encoding", "content-type", "host")
 
 
@@ -269,6 +274,7 @@ class Connection(asyncio.Protocol):
         request = HttpRequest(
             parser.get_method().decode("latin-1"), _path(self._url), self._headers, b"".join(self._body)
         )
+        request.takes_chunks = parser.get_http_version() == "1.1"
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade() and parser.get_http_version() == "1.1"
         if (
             keep_alive
@@ -325,14 +331,26 @@ class Connection(asyncio.Protocol):
         try:
             while self._waiting and is_kept:
                 request, is_kept, taken = self._waiting.popleft()
+                is_chunked = True
                 if isinstance(request, HttpResponse):
                     response, with_body = request, True
                 else:
+                    is_chunked = request.takes_chunks
                     self._buffered -= len(request.body)
                     response, with_body = await self._app.answer(request), request.method != "HEAD"
                 is_last = not self._waiting and (self._takes_no_more or self._connections.is_draining)
                 is_kept = is_kept and not is_last
-                self._write(response, keep_alive=is_kept, with_body=with_body)
+                del request  # with its body, which nobody needs any more
+                if response.pieces is not None:
+                    # Others may hold answers that nobody reads.
+                    self._give_back(taken)
+                    taken = response.pieces.held
+                    if not self._connections.room.grow(taken):
+                        response, taken = self._app.problem(*_NO_ROOM), 0
+                self._write(response, keep_alive=is_kept, with_body=with_body, is_chunked=is_chunked)
+                if response.pieces is not None:
+                    await self._write_pieces(response.pieces, is_chunked=is_chunked)
+                    is_kept = is_kept and not (self._takes_no_more and not self._waiting)
                 self._give_back(taken)
                 taken = 0
                 if self._transport is not None and not self._has_too_much and not self._is_in_line:
@@ -340,6 +358,9 @@ class Connection(asyncio.Protocol):
                 if not self._can_write.is_set():
                     await asyncio.wait_for(self._can_write.wait(), self._limits.body_seconds)
         except (asyncio.TimeoutError, TimeoutError):
+            self.abort()
+        except Exception:  # the head has gone, so that only an end that is none can tell
+            log.exception("an answer could not be made to its end")
             self.abort()
         finally:
             self._task = None
@@ -354,7 +375,27 @@ class Connection(asyncio.Protocol):
         elif not self._is_in_line:
             self._wait(self._limits.body_seconds if self._has_headers else self._limits.header_seconds)
 
-    def _write(self, response: HttpResponse, *, keep_alive: bool, with_body: bool = True) -> None:
+    async def _write_pieces(self, pieces: Pieces, *, is_chunked: bool) -> None:
+        """Send a body as it is made, no faster than it is read. Raises TimeoutError for a client that is too slow."""
+        sent, waited = 0, 0.0
+        for piece in pieces:
+            if self._transport is None or self._transport.is_closing():
+                return
+            self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
+            sent += len(piece)
+            if self._can_write.is_set():
+                await asyncio.sleep(0)
+                continue
+            began = self._loop.time()
+            patience = self._limits.body_seconds * (1 + sent // self._limits.body_bytes) - waited
+            await asyncio.wait_for(self._can_write.wait(), patience)
+            waited += self._loop.time() - began
+        if is_chunked and self._transport is not None:
+            self._transport.write(b"0\r\n\r\n")
+
+    def _write(
+        self, response: HttpResponse, *, keep_alive: bool, with_body: bool = True, is_chunked: bool = True
+    ) -> None:
         if self._transport is None or self._transport.is_closing():
             return
         if response.head is not None and keep_alive and with_body:
@@ -363,14 +404,20 @@ class Connection(asyncio.Protocol):
         lines = [
             f"HTTP/1.1 {response.status} {_phrase(response.status)}",
             f"content-type: {response.content_type}",
-            f"content-length: {len(response.body)}",
+            f"content-length: {len(response.body)}" if response.pieces is None else "transfer-encoding: chunked",
             "x-content-type-options: nosniff",
             *(f"{name}: {value}" for name, value in response.headers.items()),
         ]
+        if response.pieces is not None and not is_chunked:
+            del lines[2]  # the end of the connection is the end of the body
         if not keep_alive:
             lines.append("connection: close")
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        self._transport.write(head + response.body if with_body else head)
+        if with_body and len(response.body) > COPIED_BYTES:
+            self._transport.write(head)
+            self._transport.write(response.body)
+        else:
+            self._transport.write(head + response.body if with_body else head)
 
     def _stop(self, status: int, reason: str, message: str) -> None:
         self._refuse(status, reason, message)

@@ -19,6 +19,7 @@ from taxiway_scoring.plans import NotCompilable, Plan, compile_plan
 from taxiway_scoring.plans.loading import Native, load_native
 from taxiway_scoring.predictor import Predictor, PyfuncPredictor, load_predictor
 from taxiway_scoring.proof import Proof
+from taxiway_scoring.tables import Columns
 
 log = logging.getLogger("taxiway")
 
@@ -202,3 +203,7 @@ class AsTable:
         """See ``Plan``."""
         value = {"columns": self._names, "data": [list(row) for row in rows]}
         return self._predictor.predict(Request("dataframe_split", value, rows=len(rows)))
+
+    def predict_columns(self, columns: Columns) -> Any:
+        """See ``Plan``."""
+        return self._predictor.predict(Request("table", columns, rows=len(columns)))

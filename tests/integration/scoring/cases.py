@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 
 SPLIT, RECORDS, INSTANCES, INPUTS = "dataframe_split", "dataframe_records", "instances", "inputs"
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
@@ -22,6 +24,8 @@ class Case:
     body: bytes
     content_type: str = JSON
     must_pass: bool = False
+    may_be_beyond: bool = False
+    """Whether it may be accepted where MLflow refuses it."""
 
 
 def as_json(body: object) -> bytes:
@@ -99,6 +103,48 @@ def tables() -> Iterator[Case]:
     yield Case("sklearn", parquet(with_nulls), PARQUET)
     yield Case("sklearn", b"PAR1junk", PARQUET)
     yield Case("sklearn", parquet(pd.DataFrame([PAYMENT]))[:-9], PARQUET)
+
+
+def parquet_types() -> Iterator[Case]:
+    """Parquet with columns of other types than the contract's."""
+    columns = {
+        "one": [
+            pa.array([1, 2**53 + 1]), pa.array([1, None]), pa.array([1.5], pa.float32()), pa.array(["1"]),
+            pa.array([True]), pa.array([1.5, None, float("inf"), float("nan")]), pa.array([1], pa.decimal128(5, 2)),
+            pa.nulls(2), pa.array([[1.0]]),
+            pa.array([1.5, 1.5]).dictionary_encode(), pa.array([], pa.float64()), pa.array([2**63], pa.uint64()),
+        ],
+        "one_long": [
+            pa.array([1.0]), pa.array([1.7]), pa.array([1, None]), pa.array([1], pa.int8()),
+            pa.array([2**63], pa.uint64()),
+            pa.array([1], pa.uint32()), pa.array(["1"]), pa.array([True]), pa.array([1e300]), pa.array([1.0, None]),
+            pa.array([0], pa.timestamp("s")), pa.array([1, 2**60]),
+        ],
+        "word": [
+            pa.array(["a", None, ""]), pa.array([1]), pa.array([b"x"]), pa.array(["a", "b"]).dictionary_encode(),
+            pa.array([True]), pa.array([["a"]]), pa.nulls(1), pa.array(["a"], pa.large_string()),
+        ],
+    }  # fmt: skip
+    for model, arrays in columns.items():
+        for array in arrays:
+            sink = io.BytesIO()
+            pyarrow.parquet.write_table(pa.table({"word" if model == "word" else "x": array}), sink)
+            yield Case(model, sink.getvalue(), PARQUET, may_be_beyond=True)
+    kinds = pa.table({f"a_{kind}": [value] for kind, value in KINDS.items()})
+    at, times = kinds.schema.get_field_index("a_datetime"), pa.array([1_700_000_000], pa.timestamp("s"))
+    binary = kinds.set_column(kinds.schema.get_field_index("a_binary"), "a_binary", pa.array([b"abc"]))
+    for table in (
+        kinds, binary, binary.set_column(at, "a_datetime", times), binary.set_column(at, "a_datetime", pa.array([5])),
+        binary.set_column(at, "a_datetime", times.cast(pa.date32())),
+        binary.set_column(at, "a_datetime", times.cast(pa.timestamp("us", tz="UTC"))),
+    ):  # fmt: skip
+        sink = io.BytesIO()
+        pyarrow.parquet.write_table(table, sink)
+        yield Case("kinds", sink.getvalue(), PARQUET, may_be_beyond=True)
+    for numbers in ([[1.5, 2.0]], [[1.5, None]], [None], [["1"]]):
+        sink = io.BytesIO()
+        pyarrow.parquet.write_table(pa.table({"numbers": numbers, "thing": [{"id": 1, "note": "n"}]}), sink)
+        yield Case("nested", sink.getvalue(), PARQUET, may_be_beyond=True)
 
 
 CSV_HEAD = "amount,hour,country\n"
@@ -315,5 +361,5 @@ def answers() -> Iterator[Case]:
 
 
 def all_cases() -> dict[str, Iterable[Case]]:
-    groups = (tables, csv_texts, kinds, nested, unnamed, tensors, hinted, params, odd_bodies, answers)
+    groups = (tables, parquet_types, csv_texts, kinds, nested, unnamed, tensors, hinted, params, odd_bodies, answers)
     return {group.__name__: list(group()) for group in groups}

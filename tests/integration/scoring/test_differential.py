@@ -5,6 +5,7 @@ docs/reference/refused-inputs.md is that table; it is read here, and a row that 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterable
@@ -16,10 +17,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from taxiway_scoring.tables import ARROW_STREAM
 from tests.integration.scoring.calls import Connection
-from tests.integration.scoring.cases import PARQUET, Case, all_cases, parquet
+from tests.integration.scoring.cases import NUMBERS, PARQUET, PAYMENT, Case, all_cases, parquet
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 TABLE = Path(__file__).parents[3] / "docs" / "reference" / "refused-inputs.md"
@@ -88,7 +91,7 @@ def compare(case: Case, theirs: tuple[int, bytes], ours: tuple[int, bytes], used
     """Say what is wrong with the two answers; '' when nothing is."""
     if ours[0] == 200:
         if theirs[0] != 200:
-            return "accepted beyond MLflow"
+            return "" if case.may_be_beyond else "accepted beyond MLflow"
         # By their texts, which differ when any bit of a number, or a type, does.
         same = repr(as_ours(theirs[1])["predictions"]) == repr(json.loads(ours[1])["predictions"])
         return "" if same else f"{theirs[1][:200]!r} {ours[1][:200]!r}"
@@ -129,3 +132,23 @@ def test_a_parquet_table_that_unpacks_to_too_much_is_refused(servers: dict[str, 
     with Connection(servers["ours"] / "one") as connection:
         status, answer = connection.predict(bomb, PARQUET)
     assert (status, json.loads(answer)["reason"]) == (413, "BodyTooLarge")
+
+
+@pytest.mark.parametrize("model", ["sklearn", "proba", "lightgbm", "xgboost", "one"])
+def test_tables_of_every_kind_give_what_json_gives(servers: dict[str, Path], model: str) -> None:
+    rows: list[dict[str, Any]] = (
+        [{"x": 0.5}, {"x": 2.5}] if model == "one" else [PAYMENT, PAYMENT | {"amount": 400.25, "country": "XX"}]
+    )
+    if model in ("lightgbm", "xgboost"):
+        rows = [NUMBERS, NUMBERS | {"a": None, "c": -0.25}]
+    table = pa.table({name: [row[name] for row in rows] for name in rows[0]})
+    stream = io.BytesIO()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    with Connection(servers["ours"] / model) as connection:
+        status, expected = connection.predict(json.dumps({"dataframe_records": rows}).encode(), "application/json")
+        assert status == 200, expected
+        for body, content_type in ((stream.getvalue(), ARROW_STREAM), (parquet(table.to_pandas()), PARQUET)):
+            status, answer = connection.predict(body, content_type)
+            assert status == 200, answer
+            assert json.loads(answer) == json.loads(expected)

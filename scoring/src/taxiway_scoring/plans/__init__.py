@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from taxiway_scoring.contract import Contract
-from taxiway_scoring.decoding import Rows, is_tabular
+from taxiway_scoring.contract import Contract, is_tabular
+from taxiway_scoring.decoding import Rows
+from taxiway_scoring.tables import Columns
 
 if TYPE_CHECKING:
     from taxiway_scoring.plans.loading import Native
@@ -31,6 +32,9 @@ class Plan(Protocol):
 
     def predict(self, rows: Rows) -> Any:
         """Return a NumPy array of 1 or 2 dimensions, one row for each. Raises what the model would raise."""
+
+    def predict_columns(self, columns: Columns) -> Any:
+        """Return the same for a plain table."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,10 @@ class MatrixPlan:
     def predict(self, rows: Rows) -> Any:
         """See ``Plan``."""
         return self.estimator.predict(self.matrix.transform(rows))
+
+    def predict_columns(self, columns: Columns) -> Any:
+        """See ``Plan``."""
+        return self.estimator.predict(self.matrix.transform(columns))
 
 
 def compile_plan(native: Native, contract: Contract) -> Plan:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from taxiway_scoring.contract import Contract
-from taxiway_scoring.decoding import Rows, is_tabular
+from taxiway_scoring.contract import Contract, is_tabular
+from taxiway_scoring.decoding import Rows
 from taxiway_scoring.plans import NotCompilable
 from taxiway_scoring.plans.loading import Native
+from taxiway_scoring.tables import Columns
 
 DTYPES = {
     "boolean": "bool",
@@ -62,6 +63,10 @@ class FramePlan:
     def predict(self, rows: Rows) -> Any:
         """Return what the model returns for these rows."""
         return self._call(self._maker.make(rows))
+
+    def predict_columns(self, columns: Columns) -> Any:
+        """See ``Plan``."""
+        return self._call(columns.frame())
 
     @classmethod
     def of_native(cls, native: Native, contract: Contract) -> FramePlan:

@@ -21,13 +21,14 @@ from taxiway_scoring.contract import NULLABLE, Column
 from taxiway_scoring.decoding import Rows
 from taxiway_scoring.plans import NotCompilable
 from taxiway_scoring.plans.frames import DTYPES
+from taxiway_scoring.tables import Columns
 
 NUMERIC = ("boolean", "integer", "long", "float", "double")
 ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
 """They look at one column's value at a time, and at nothing else."""
 MAX_TABLE_CELLS = 4_000_000
 UNKNOWN_TEXT = "\x02 no such category \x03"
-Make = Callable[[Rows], Any]
+Make = Callable[[Rows | Columns], Any]
 Operate = Callable[[Any], Any]
 
 
@@ -42,8 +43,8 @@ class Matrix:
     is_sparse: bool = False
     """The original is a sparse matrix; ``make`` returns a dense one of the same values."""
 
-    def transform(self, rows: Rows) -> Any:
-        """Return the matrix of rows (at least one)."""
+    def transform(self, rows: Rows | Columns) -> Any:
+        """Return the matrix of rows (at least one), which may be given as columns."""
         return self.make(rows)
 
     def as_sparse(self) -> Matrix:
@@ -119,13 +120,19 @@ def _numbers(source: _Source, places: list[int]) -> Matrix:
     pick: Any = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
     array, float32, by_columns = np.array, np.float32, np.asfortranarray
 
-    def whole(rows: Rows) -> Any:
-        return array(rows, dtype=dtype)
+    def stacked(columns: Columns) -> Any:
+        matrix = np.empty((len(columns), len(places)), dtype)
+        for at, place in enumerate(places):
+            matrix[:, at] = columns.values[place]
+        return matrix
 
-    def picked(rows: Rows) -> Any:
-        return array([pick(row) for row in rows], dtype=dtype)
+    def whole(rows: Rows | Columns) -> Any:
+        return stacked(rows) if isinstance(rows, Columns) else array(rows, dtype=dtype)
 
-    def rounded(rows: Rows) -> Any:
+    def picked(rows: Rows | Columns) -> Any:
+        return stacked(rows) if isinstance(rows, Columns) else array([pick(row) for row in rows], dtype=dtype)
+
+    def rounded(rows: Rows | Columns) -> Any:
         matrix = picked(rows)
         matrix[:, short] = matrix[:, short].astype(float32)
         return matrix
@@ -332,10 +339,10 @@ def _beside(branches: list[Matrix], source: _Source, *, is_sparse: bool) -> Matr
         width += branch.width
     empty, hstack = np.empty, np.hstack
 
-    def joined(rows: Rows) -> Any:
+    def joined(rows: Rows | Columns) -> Any:
         return hstack([make_part(rows) for _, make_part in parts])
 
-    def make(rows: Rows) -> Any:
+    def make(rows: Rows | Columns) -> Any:
         matrix = empty((len(rows), width), dtype)
         for place, make_part in parts:
             matrix[:, place] = make_part(rows)
@@ -371,10 +378,10 @@ class _Lookup:
     """The places in the matrix: a slice or a list."""
     answers: Any
 
-    def find(self, rows: Rows) -> list[int]:
+    def find(self, rows: Rows | Columns) -> list[int]:
         """Return which answer each row gets. Raises ValueError."""
         place, unknown = self.place, self.unknown
-        values = [row[place] for row in rows]
+        values = rows.cells(place) if isinstance(rows, Columns) else [row[place] for row in rows]
         keys = self.alone if values[0] is None and all(value is None for value in values) else self.keys
         found = [keys.get(value, unknown) for value in values]
         if None in found or (None in values and None not in keys):
@@ -451,10 +458,10 @@ def _table(steps: Sequence[Any], columns: Sequence[Column], places: list[int]) -
         lookups.append(_Lookup(places[at], keys, unknown, alone, own, kept))
     quick = [(it.place, it.alone, it.unknown, it.own, it.answers, None in it.alone) for it in lookups]
 
-    def make(rows: Rows) -> Any:
+    def make(rows: Rows | Columns) -> Any:
         matrix = np.empty((len(rows), width), ground.dtype)
         matrix[:] = ground
-        if len(rows) > 1:
+        if len(rows) > 1 or isinstance(rows, Columns):
             for it in lookups:
                 matrix[:, it.own] = it.answers[it.find(rows)]
             return matrix
