@@ -175,6 +175,12 @@ class SnapshotStore(Protocol):
     async def verify(self, digest: SnapshotId) -> None:
         """Compare every file with the manifest. Raises ArtifactDigestMismatch, which names the file."""
 
+    async def copy_out(self, digest: SnapshotId, into: Path, report: ReportBytes) -> None:
+        """Copy a snapshot's files into an existing empty directory, and check that they are those. May be cancelled.
+
+        Raises ArtifactDigestMismatch for what is not there or not what was sealed.
+        """
+
     async def drop(self, digest: SnapshotId) -> None:
         """Delete a copy. An unknown one is already gone: no error.
 

@@ -21,7 +21,7 @@ from taxiway.domain.ids import (
     SnapshotId,
 )
 from taxiway.domain.snapshots import CopyProgress, CopyState
-from taxiway.ports import Fetch
+from taxiway.ports import Fetch, ReportBytes
 from tests.fakes.clock import FakeClock
 
 
@@ -104,6 +104,13 @@ class FakeSnapshotStore:
             raise ArtifactDigestMismatch("The snapshot is not there.", hint="Convert the run again.")
         if digest in self.tampered:
             raise ArtifactDigestMismatch(f"The file '{self.tampered[digest]}' was changed.", hint="Convert it again.")
+
+    async def copy_out(self, digest: SnapshotId, into: Path, report: ReportBytes) -> None:
+        await self.verify(digest)
+        for name, content in self.contents[digest].items():
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            (into / name).write_bytes(content)
+        report(1, 1)
 
     async def drop(self, digest: SnapshotId) -> None:
         if not any(copy.progress.digest == digest for copy in self._copies.values()):

@@ -17,6 +17,7 @@ from taxiway.domain.ids import (
     RevisionId,
     SnapshotId,
 )
+from taxiway.domain.models import Environment
 from taxiway.domain.resources import Resources
 
 
@@ -101,6 +102,8 @@ class RevisionSpec:
     environment: EnvironmentId
     resources: Resources
     options: ScoringOptions = field(default_factory=ScoringOptions)
+    lives_in: Environment = Environment.STAGING
+    """Whose snapshots it is served from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,7 @@ class Revision:
     created_at: datetime
     wanted: RevisionWanted
     generation: int
+    environment: Environment = Environment.STAGING
     state: RevisionState = RevisionState.QUEUED
     observed_generation: int = 0
     phases: tuple[Phase, ...] = ()
@@ -148,6 +152,7 @@ class Revision:
             created_at=at,
             wanted=RevisionWanted.SERVE,
             generation=1,
+            environment=self.environment,
         )
 
     def spec(self, snapshot: SnapshotId) -> RevisionSpec:
@@ -162,4 +167,5 @@ class Revision:
             environment=self.request.id,
             resources=self.resources,
             options=self.options,
+            lives_in=self.environment,
         )
