@@ -93,7 +93,8 @@ class RevisionController:
         self._nudge = nudge
         self._now = now
         self._elapsed = elapsed
-        self._applied: set[RevisionId] = set()
+        self._applied: dict[RevisionId, int] = {}
+        """Revision → how many pods the runtime was told to keep."""
         self._acted_at: dict[RevisionId, float] = {}
         """When the runtime was last told something of a revision."""
         self._seen_since: dict[RevisionId, tuple[RevisionState, float]] = {}
@@ -152,7 +153,7 @@ class RevisionController:
             proof=await self._proof(revision, snapshot),
             pods=self._observed.pods(revision.id),
             is_fresh=self._observed.has_looked_since(self._acted_at.get(revision.id, -math.inf)),
-            was_applied=revision.id in self._applied,
+            was_applied=self._applied.get(revision.id) == scale,
             trouble=self._could_not.get((Attempt.APPLY, revision.id)),
             is_routed=revision.id in self._observed.routed(),
             may_get_requests=self._observed.may_get_requests(revision.id),
@@ -186,7 +187,7 @@ class RevisionController:
         return timedelta(seconds=1)
 
     def _forget(self, key: RevisionId) -> None:
-        self._applied.discard(key)
+        self._applied.pop(key, None)
         self._acted_at.pop(key, None)
         self._seen_since.pop(key, None)
         self._forgiven.pop(key, None)
@@ -243,13 +244,13 @@ class RevisionController:
                 if plan.snapshot.digest is None:
                     raise AssertionError(f"revision {revision.id} has no snapshot to serve")
                 applying = self._runtime.apply(revision.spec(plan.snapshot.digest), scale=scale)
-                self._applied.add(revision.id)
+                self._applied[revision.id] = scale
                 if not await self._attempt(Attempt.APPLY, revision.id, applying):
-                    self._applied.discard(revision.id)
+                    self._applied.pop(revision.id, None)
                 self._acted_at[revision.id] = self._elapsed()
             case Remove(grace=grace):
                 await self._runtime.remove(revision.id, grace=grace)
-                self._applied.discard(revision.id)
+                self._applied.pop(revision.id, None)
                 self._acted_at[revision.id] = self._elapsed()
             case _:
                 assert_never(action)
