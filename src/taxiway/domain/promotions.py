@@ -7,6 +7,7 @@
 | example   | a pod of staging scored the model's own input example                                              |
 | contract  | who calls the deployment now feels nothing, or an administrator accepts that, with a reason         |
 | formats   | no file can run code when the model is loaded, or the policy lets it pass                          |
+| isolation | pods of staging cannot read production's files, or the settings say that this need not be           |
 | capacity  | this host has the memory and the CPUs that production is promised, these pods included             |
 """
 
@@ -43,6 +44,7 @@ class GateName(StrEnum):
     EXAMPLE = "example"
     CONTRACT = "contract"
     FORMATS = "formats"
+    ISOLATION = "isolation"
     CAPACITY = "capacity"
 
 
@@ -85,6 +87,7 @@ class PromotionView:
     accepts_breaking: bool
     reason: str
     policy: FormatPolicy
+    is_isolated: bool
     capacity: Capacity
     promised: Sequence[tuple[Resources, int]]
     """To other production deployments that are ON: what a pod may use, and how many there are at least."""
@@ -100,7 +103,15 @@ class GatesFailed(TaxiwayError):
 
 def evaluate(view: PromotionView) -> tuple[GateResult, ...]:
     """Return how every gate stands, in the order of the table above."""
-    return (_signature(view), _files(view), _example(view), _contract(view), _formats(view), _capacity(view))
+    return (
+        _signature(view),
+        _files(view),
+        _example(view),
+        _contract(view),
+        _formats(view),
+        _isolation(view),
+        _capacity(view),
+    )
 
 
 def check(gates: Sequence[GateResult]) -> None:
@@ -147,8 +158,8 @@ def _example(view: PromotionView) -> GateResult:
             message="The model has no input example.",
             hint="Log the model with input_example=…, and convert that run.",
         )
-    phases = (phase for revision in view.revisions for phase in revision.phases)
-    if any(phase.name is PhaseName.EXAMPLE and phase.ended_at is not None for phase in phases):
+    # A phase also ends where its revision fails; the route's begins only after a pod was ready, the example scored.
+    if any(phase.name is PhaseName.ROUTE for revision in view.revisions for phase in revision.phases):
         return GateResult(gate=GateName.EXAMPLE, holds=True, message="A pod of staging scored the input example.")
     return GateResult(
         gate=GateName.EXAMPLE,
@@ -189,6 +200,17 @@ def _formats(view: PromotionView) -> GateResult:
     warning = f"Files can run code when they are loaded: {files}."
     message = "The formats of files are not looked at." if view.policy is FormatPolicy.OFF else warning
     return GateResult(gate=GateName.FORMATS, holds=True, message=message)
+
+
+def _isolation(view: PromotionView) -> GateResult:
+    if view.is_isolated:
+        return GateResult(gate=GateName.ISOLATION, holds=True, message="Pods of staging see no files of production.")
+    return GateResult(
+        gate=GateName.ISOLATION,
+        holds=False,
+        message="Pods are isolated plainly: one of staging could read and change production's files.",
+        hint="See `taxiway doctor` for what isolates them, or set production.allow_plain_isolation.",
+    )
 
 
 def _capacity(view: PromotionView) -> GateResult:

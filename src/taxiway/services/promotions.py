@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from taxiway.domain.compatibility import Change, compare
@@ -60,19 +61,29 @@ class Promotions:
     """Intentions about production. A promotion moves the model, never the settings of staging, unless it is asked."""
 
     def __init__(
-        self, *, database: Database, capacity: Capacity, policy: FormatPolicy, nudge: Nudge, now: Clock
+        self,
+        *,
+        database: Database,
+        capacity: Capacity,
+        policy: FormatPolicy,
+        is_isolated: Callable[[], bool],
+        nudge: Nudge,
+        now: Clock,
     ) -> None:
+        """``is_isolated`` tells whether pods of staging are kept from production's files; it may take a second."""
         self._database = database
         self._capacity = capacity
         self._policy = policy
+        self._is_isolated = is_isolated
         self._nudge = nudge
         self._now = now
 
     async def plan(self, asking: Asking, wanted: PromotionRequest) -> PromotionPlan:
         """Tell how the gates stand and what would be done; change nothing. Raises InvalidInput, NotFound."""
         check_request(wanted)
+        is_isolated = await asyncio.to_thread(self._is_isolated)
         async with self._database.read() as tx:
-            return await self._plan(tx, asking, wanted)
+            return await self._plan(tx, asking, wanted, is_isolated=is_isolated)
 
     async def promote(self, asking: Asking, wanted: PromotionRequest) -> PromotionPlan:
         """Do it, in one transaction; the controllers copy the files and bring the pods up.
@@ -80,8 +91,9 @@ class Promotions:
         Raises GatesFailed with every gate that does not hold, InvalidInput, NotFound, Conflict.
         """
         check_request(wanted)
+        is_isolated = await asyncio.to_thread(self._is_isolated)
         async with self._database.write() as tx:
-            plan = await self._plan(tx, asking, wanted)
+            plan = await self._plan(tx, asking, wanted, is_isolated=is_isolated)
             check(plan.gates)
             revision = await self._write(tx, asking, wanted, plan)
         self._nudge("deployment", plan.after.id)
@@ -102,7 +114,9 @@ class Promotions:
 
     # -------------------------------------------------------------- what would be done
 
-    async def _plan(self, tx: Transaction, asking: Asking, wanted: PromotionRequest) -> PromotionPlan:
+    async def _plan(
+        self, tx: Transaction, asking: Asking, wanted: PromotionRequest, *, is_isolated: bool
+    ) -> PromotionPlan:
         source = wanted.source
         staging = await deployments.get_of_version(tx, source.project, source.model, source.version)
         version = await models.get_version(tx, source.project, source.model, source.version)
@@ -132,6 +146,7 @@ class Promotions:
             accepts_breaking=wanted.accepts_breaking,
             reason=wanted.reason,
             policy=self._policy,
+            is_isolated=is_isolated,
             capacity=self._capacity,
             promised=[
                 (each.resources, each.scale.minimum)
