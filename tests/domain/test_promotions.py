@@ -10,9 +10,9 @@ import pytest
 
 from taxiway.domain.compatibility import Change, Side
 from taxiway.domain.conditions import PhaseName
-from taxiway.domain.errors import InvalidInput
+from taxiway.domain.errors import GatesFailed, InvalidInput
 from taxiway.domain.models import FileFormat
-from taxiway.domain.promotions import FormatPolicy, GateName, GatesFailed, PromotionView, check, evaluate
+from taxiway.domain.promotions import FormatPolicy, GateName, PromotionView, check, evaluate
 from taxiway.domain.resources import Capacity, Resources, Scale
 from tests.builders import a_ready_revision, a_revision, a_snapshot, a_stored_snapshot, some_facts, some_phases
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from taxiway.domain.deployments import DeploymentWanted
-from taxiway.domain.errors import InvalidInput, NotFound
+from taxiway.domain.errors import GatesFailed, InvalidInput, NotFound
 from taxiway.domain.models import Environment
-from taxiway.domain.promotions import FormatPolicy, GateName, GatesFailed
+from taxiway.domain.promotions import FormatPolicy, GateName
 from taxiway.domain.resources import Capacity, Resources, Scale
 from taxiway.domain.revisions import RevisionState, RevisionWanted
 from taxiway.domain.snapshots import SnapshotState
@@ -142,8 +142,10 @@ async def test_deleting_the_model_in_staging_changes_nothing_of_it(
     promotions: Promotions, deployments: Deployments, database: Database
 ) -> None:
     await promotions.promote(ME, wanted())
+    digest = a_stored_snapshot().digest
+    assert digest is not None
     async with database.read() as tx:
-        assert await snapshots.users_of(tx, a_stored_snapshot().digest, Environment.STAGING) == 3, "still to be copied"
+        assert await snapshots.users_of(tx, digest, Environment.STAGING) == 3, "still to be copied"
     await deployments.delete(ME, FIRST)
     detail = await deployments.detail(ProductionName(name="fraud-acme"))
     assert detail.deployment.wanted is DeploymentWanted.ON

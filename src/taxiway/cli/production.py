@@ -67,8 +67,8 @@ def promote(
     with connected() as client:
         wanted = PromotionIn(
             project=client.in_project(project), model=model, version=number, name=name, reason=reason,
-            customer=customer, memory=memory, cpus=cpus, min_pods=min_pods, max_pods=max_pods, accept_breaking=accept_breaking,
-            dry_run=dry_run,
+            customer=customer, memory=memory, cpus=cpus, min_pods=min_pods,
+            max_pods=max_pods, accept_breaking=accept_breaking, dry_run=dry_run,
         )  # fmt: skip
         found = client.promote(wanted)
         if not as_json:

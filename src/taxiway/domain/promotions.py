@@ -20,7 +20,7 @@ from enum import StrEnum
 
 from taxiway.domain.compatibility import Change, breaking
 from taxiway.domain.conditions import PhaseName
-from taxiway.domain.errors import LimitReached, TaxiwayError
+from taxiway.domain.errors import GatesFailed, LimitReached
 from taxiway.domain.ids import DeploymentId, ModelVersionId, SnapshotId
 from taxiway.domain.models import FileFormat, ModelFacts
 from taxiway.domain.resources import Capacity, Resources, Scale
@@ -93,12 +93,6 @@ class PromotionView:
     """To other production deployments that are ON: what a pod may use, and how many there are at least."""
     resources: Resources
     scale: Scale
-
-
-class GatesFailed(TaxiwayError):
-    """Some gates do not hold; nothing was changed."""
-
-    reason = "GatesFailed"
 
 
 def evaluate(view: PromotionView) -> tuple[GateResult, ...]:
