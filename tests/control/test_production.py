@@ -6,21 +6,25 @@ import pytest
 
 from taxiway.domain.deployments import DeploymentWanted
 from taxiway.domain.promotions import FormatPolicy
-from taxiway.domain.resources import Capacity, Scale
+from taxiway.domain.resources import Capacity, Resources, Scale
 from taxiway.services.deployments import ProductionName
 from taxiway.services.promotions import PromotionRequest, Promotions
 from tests.builders import an_asking
 from tests.control.harness import NAME, ControlPlane, killed
-from tests.fakes import CopyFate
+from tests.fakes import CopyFate, PodFate
 
 ACME = ProductionName(name="fraud-acme")
 
 
-async def promote(plane: ControlPlane) -> None:
-    promotions = Promotions(
+def promotions_of(plane: ControlPlane) -> Promotions:
+    return Promotions(
         database=plane.database, capacity=Capacity(memory_bytes=1 << 40, cpus=64), policy=FormatPolicy.WARN,
         is_isolated=lambda: True, nudge=plane.nudge, now=plane.world.clock,
     )  # fmt: skip
+
+
+async def promote(plane: ControlPlane) -> None:
+    promotions = promotions_of(plane)
     request = PromotionRequest(source=NAME, name="fraud-acme", customer="Acme", reason="They asked for it.")
     await promotions.promote(an_asking(), request)
 
@@ -93,6 +97,44 @@ async def test_what_was_changed_in_staging_is_not_promoted(plane: ControlPlane) 
     assert (str(failure.status), failure.reason) == ("Failed", "ArtifactDigestMismatch")
     assert "model.pkl" in failure.message
     assert plane.world.vault.contents == {}
+
+
+async def test_a_rollback_serves_what_was_served_and_copies_nothing(promoted: ControlPlane) -> None:
+    larger = Resources(memory_bytes=2 << 30, cpus=2)
+    await promoted.deployments.configure(an_asking(), ACME, resources=larger)
+    await promoted.settle()
+    copies, built = promoted.world.vault.begun, promoted.world.builder.begun
+    before = promoted.world.clock.elapsed()
+    await promotions_of(promoted).roll_back(an_asking(), "fraud-acme", reason="It was no faster.")
+    await promoted.run(60, until=lambda: is_routed(promoted, 3))
+    assert promoted.world.clock.elapsed() - before < 5
+    await promoted.settle()
+    detail = await promoted.deployments.detail(ACME)
+    first, second, third = detail.revisions
+    assert [str(each.state) for each in (first, second, third)] == ["Retired", "Retired", "Ready"]
+    assert (third.resources, third.why) == (first.resources, "It was no faster.")
+    assert third.made_by == an_asking().principal.name
+    assert detail.deployment.resources == first.resources
+    assert (promoted.world.vault.begun, promoted.world.builder.begun) == (copies, built)
+    assert await status(promoted) == "ON"
+
+
+def is_routed(plane: ControlPlane, number: int) -> bool:
+    return any(revision.endswith(f"-{number}") and revision.startswith("r-p-") for revision in plane.observed.routed())
+
+
+async def test_a_failed_update_leaves_the_last_good_revision_serving(promoted: ControlPlane) -> None:
+    promoted.world.runtime.fate = PodFate.FAILS_FOR_GOOD
+    await promoted.deployments.configure(an_asking(), ACME, resources=Resources(memory_bytes=1 << 30, cpus=0.5))
+    await promoted.settle()
+    detail = await promoted.deployments.detail(ACME)
+    assert [str(revision.state) for revision in detail.revisions] == ["Ready", "Failed"]
+    assert is_routed(promoted, 1)
+    assert await status(promoted) == "Degraded"
+    promoted.world.runtime.fate = PodFate.WELL
+    await promotions_of(promoted).roll_back(an_asking(), "fraud-acme", reason="The new one fails.")
+    await promoted.settle()
+    assert await status(promoted) == "ON"
 
 
 async def test_as_many_pods_run_as_are_wanted_at_least(promoted: ControlPlane) -> None:

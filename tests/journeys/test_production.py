@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from taxiway.client import Client
-from taxiway.wire.production import ProductionDetailOut
+from taxiway.wire.production import ProductionConfigurationIn, ProductionDetailOut
 from tests.journeys.training import SKLEARN
 from tests.platforms import Platform
 
@@ -75,6 +75,14 @@ def test_promote_to_two_customers_and_delete_the_model_in_staging(platform: Plat
         wait_until_gone(client, "promoted", made.version)
         for each, token in zip((acme, zeta), tokens, strict=True):
             assert ask(each, token)[0] == 200
+        client.configure_production("promoted-acme", ProductionConfigurationIn(cpus="0.5"))
+        assert wait_for(client, "promoted-acme").resources.cpus == "0.5"
+        began = time.monotonic()
+        platform.command("production", "rollback", "promoted-acme", "--reason", "It was slower.")
+        print(f"rolled back in {time.monotonic() - began:.1f} s")
+        listed = platform.command("production", "history", "promoted-acme").stdout
+        assert [line.split()[0] for line in listed.splitlines()] == ["REVISION", "3", "2", "1"]
+        assert "It was slower." in listed
         client.switch_production("promoted-acme", on=False)
         wait_for(client, "promoted-acme", "OFF")
         client.switch_production("promoted-acme", on=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from taxiway.domain.deployments import DeploymentWanted
-from taxiway.domain.errors import GatesFailed, InvalidInput, NotFound
+from taxiway.domain.errors import Conflict, GatesFailed, InvalidInput, NotFound
 from taxiway.domain.models import Environment
 from taxiway.domain.promotions import FormatPolicy, GateName
 from taxiway.domain.resources import Capacity, Resources, Scale
@@ -188,3 +188,35 @@ async def test_what_cannot_be_is_named_by_its_field(
 async def test_a_version_that_is_not_there_cannot_be_promoted(promotions: Promotions) -> None:
     with pytest.raises(NotFound):
         await promotions.plan(ME, wanted(source=replace(FIRST, version=9)))
+
+
+async def test_a_rollback_goes_to_the_newest_that_served_something_else(
+    promotions: Promotions, deployments: Deployments, database: Database
+) -> None:
+    await promotions.promote(ME, wanted())
+    name = ProductionName(name="fraud-acme")
+    with pytest.raises(Conflict, match="No earlier revision"):
+        await promotions.roll_back(ME, "fraud-acme", reason="Oh.")
+    await seen_serving(database)
+    await promotions.promote(ME, wanted(source=SECOND, accepts_breaking=True))
+    for why in ("It was worse.", "It was better."):
+        await seen_serving(database)
+        after = await promotions.roll_back(ME, "fraud-acme", reason=why)
+        newest = (await deployments.detail(name)).revisions[-1]
+        assert (newest.version, newest.why, newest.made_by) == (after.version, why, ME.principal.name)
+    numbers = [(revision.number, revision.version) for revision in (await deployments.detail(name)).revisions]
+    assert numbers == [(1, 1), (2, 2), (3, 1), (4, 2)]
+    again = await promotions.roll_back(ME, "fraud-acme", reason="The first, then.", to=1)
+    assert again.version == 1
+    with pytest.raises(NotFound):
+        await promotions.roll_back(ME, "fraud-acme", reason="Oh.", to=77)
+    assert (await actions(database))[-3:] == ["production.rollback"] * 3
+
+
+async def seen_serving(database: Database) -> None:
+    """Let every revision of production be seen ready."""
+    async with database.write() as tx:
+        for revision in await revisions.living(tx):
+            if revision.environment is Environment.PRODUCTION:
+                seen = replace(revision, state=RevisionState.READY, phases=some_phases())
+                await revisions.record(tx, seen, if_generation=revision.generation)

@@ -28,6 +28,7 @@ from taxiway.wire.production import (
     ProductionPage,
     PromotionIn,
     PromotionOut,
+    RollbackIn,
 )
 
 router = TaxiwayRouter(tags=["production"])
@@ -152,6 +153,13 @@ async def switch_production_on(deployment: NamePath, asking: Asker, services: Se
 async def switch_production_off(deployment: NamePath, asking: Asker, services: Services) -> ProductionOut:
     """Stop serving; URL and configuration are kept."""
     return (await _shown(services, [await services.deployments.switch_off(asking, ProductionName(name=deployment))]))[0]
+
+
+@router.post(NAMED + "/rollback", permission=Permission.PRODUCTION_WRITE, errors=("NotFound", "Conflict"))
+async def roll_back(deployment: NamePath, wanted: RollbackIn, asking: Asker, services: Services) -> ProductionOut:
+    """Serve again as an earlier revision did, by a new revision; nothing is copied or built."""
+    changed = await services.promotions.roll_back(asking, deployment, reason=wanted.reason, to=wanted.revision)
+    return (await _shown(services, [changed]))[0]
 
 
 @router.get(NAMED + "/access-tokens", permission=Permission.PRODUCTION_READ)

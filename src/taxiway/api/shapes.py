@@ -51,7 +51,7 @@ from taxiway.wire.models import (
     SignatureOut,
     SnapshotOut,
 )
-from taxiway.wire.production import GateOut, ProductionDetailOut, ProductionOut, PromotionRecordOut
+from taxiway.wire.production import GateOut, ProductionDetailOut, ProductionOut, PromotionRecordOut, RevisionRecordOut
 from taxiway.wire.tracking import ArtifactOut, ExperimentOut, LoggedModelOut, MetricPointOut, RunOut
 
 
@@ -125,6 +125,7 @@ def production_detail_out(
         ],
         snapshot=snapshot_out(detail.snapshot),
         conditions=[condition_out(each) for each in detail.deployment.conditions],
+        history=[_revision_record_out(each) for each in reversed(detail.revisions)],
         promotions=[
             PromotionRecordOut(
                 project=version.project,
@@ -139,6 +140,21 @@ def production_detail_out(
             for promotion, version in history
             if version is not None
         ],
+    )
+
+
+def _revision_record_out(revision: Revision) -> RevisionRecordOut:
+    return RevisionRecordOut(
+        number=revision.number,
+        state=str(revision.state),
+        project=revision.project,
+        model=revision.model,
+        version=revision.version,
+        memory=format_memory(revision.resources.memory_bytes),
+        cpus=format_cpus(revision.resources.cpus),
+        made_by=revision.made_by,
+        made_at=revision.created_at,
+        why=revision.why,
     )
 
 

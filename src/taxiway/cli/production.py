@@ -216,6 +216,48 @@ def switch_off(
     _switch(name, on=False, wait=wait, timeout=timeout, as_json=as_json)
 
 
+@production.command("history")
+def history(name: Name, as_json: AsJson = False) -> None:
+    """List the revisions, newest first: what each serves, who made it, when and why."""
+    with connected() as client:
+        seen = client.production_deployment(name)
+    show_table(
+        seen.history,
+        as_json=as_json,
+        columns=[
+            ("REVISION", lambda r: r.number),
+            ("STATE", lambda r: r.state),
+            ("MODEL", lambda r: f"{r.model}/{r.version}"),
+            ("MEMORY", lambda r: r.memory),
+            ("CPUS", lambda r: r.cpus),
+            ("WHEN", lambda r: f"{r.made_at:%Y-%m-%d %H:%M}"),
+            ("WHO", lambda r: r.made_by),
+            ("WHY", lambda r: r.why),
+        ],
+        empty="There are none yet.",
+    )
+
+
+@production.command("rollback")
+def roll_back(
+    name: Name,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the act.")],
+    revision: Annotated[
+        int | None, typer.Option("--to", help="A revision's number; else the newest that differs.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ON or Failed.")] = True,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait.")] = 600,
+    as_json: AsJson = False,
+) -> None:
+    """Serve again as an earlier revision did; nothing is copied or built."""
+    with connected() as client:
+        client.roll_back(name, reason=reason, revision=revision)
+        seen = _wait(client, name, timeout) if wait else client.production_deployment(name)
+    _show_detail(seen, as_json=as_json)
+    if wait and seen.status != "ON":
+        raise typer.Exit(ExitCode.FAILED)
+
+
 @production.command("delete")
 def delete(name: Name, yes: Yes = False) -> None:
     """Delete a production deployment with its endpoint, files and access tokens."""

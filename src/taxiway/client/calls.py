@@ -34,6 +34,7 @@ from taxiway.wire.production import (
     ProductionPage,
     PromotionIn,
     PromotionOut,
+    RollbackIn,
 )
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
@@ -233,6 +234,12 @@ def configure_production(name: str, wanted: ProductionConfigurationIn) -> Call[P
     """Change a production deployment."""
     body = wanted.model_dump(mode="json", exclude_none=True)
     return Call(method="PATCH", path=_production(name), answer=ProductionOut, body=body)
+
+
+def roll_back(name: str, wanted: RollbackIn) -> Call[ProductionOut]:
+    """Serve again as an earlier revision did."""
+    body = wanted.model_dump(mode="json", exclude_none=True)
+    return Call(method="POST", path=_production(name, "rollback"), answer=ProductionOut, body=body)
 
 
 def delete_production(name: str) -> Call[None]:

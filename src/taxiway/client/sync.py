@@ -43,6 +43,7 @@ from taxiway.wire.production import (
     ProductionPage,
     PromotionIn,
     PromotionOut,
+    RollbackIn,
 )
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
@@ -227,6 +228,10 @@ class Client:
     def configure_production(self, name: str, wanted: ProductionConfigurationIn) -> ProductionOut:
         """Change memory, CPUs, pods or access; what is left out stays."""
         return self.send(calls.configure_production(name, wanted))
+
+    def roll_back(self, name: str, *, reason: str, revision: int | None = None) -> ProductionOut:
+        """Serve again as an earlier revision did: the one with that number, or the newest that differs."""
+        return self.send(calls.roll_back(name, RollbackIn(reason=reason, revision=revision)))
 
     def delete_production(self, name: str) -> None:
         """Delete a production deployment with its endpoint, files and access tokens."""

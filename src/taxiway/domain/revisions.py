@@ -128,6 +128,9 @@ class Revision:
     wanted: RevisionWanted
     generation: int
     environment: Environment = Environment.STAGING
+    made_by: str = ""
+    """Who asked for it; "" for what is not known any more."""
+    why: str = ""
     state: RevisionState = RevisionState.QUEUED
     observed_generation: int = 0
     phases: tuple[Phase, ...] = ()
@@ -135,7 +138,7 @@ class Revision:
     failure: Failure | None = None
     """Why it failed; while it lives, why the runtime could not be told to run it, or why it is prepared anew."""
 
-    def renewed(self, at: datetime) -> Revision:
+    def renewed(self, at: datetime, *, by: str, why: str) -> Revision:
         """Return the next revision, which asks for the same."""
         number = self.number + 1
         return Revision(
@@ -153,6 +156,8 @@ class Revision:
             wanted=RevisionWanted.SERVE,
             generation=1,
             environment=self.environment,
+            made_by=by,
+            why=why,
         )
 
     def spec(self, snapshot: SnapshotId) -> RevisionSpec:

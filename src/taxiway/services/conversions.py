@@ -237,6 +237,8 @@ class Conversions:
             created_at=now,
             wanted=RevisionWanted.SERVE,
             generation=1,
+            made_by=asking.principal.name,
+            why="It was converted.",
         )
         copy = SnapshotCopy(
             model_version=conversion.id,

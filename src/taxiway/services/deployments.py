@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from taxiway.domain.compatibility import Change, compare
 from taxiway.domain.conversions import check_tags
 from taxiway.domain.deployments import Deployment, DeploymentWanted
-from taxiway.domain.environments import EnvironmentRequest
 from taxiway.domain.errors import Conflict, GenerationMismatch
 from taxiway.domain.events import Event, SubjectKind
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RevisionId
@@ -118,7 +117,7 @@ class Deployments:
             if is_on and newest.state is not RevisionState.FAILED:
                 return before
             after = await self._want(tx, before, wanted=DeploymentWanted.ON)
-            await self._new_revision(tx, after, newest, request=newest.request)
+            await self._new_revision(tx, asking, after, newest, why="It was switched ON.")
             await self._tell(tx, asking, before, after, "SwitchedOn", "It was switched ON.")
         self._nudge_all(after.id)
         return after
@@ -176,7 +175,7 @@ class Deployments:
             is_felt = (after.resources, after.options) != (before.resources, before.options)
             if is_felt and after.wanted is DeploymentWanted.ON:
                 newest = (await revisions.of_deployment(tx, before.id))[-1]
-                await self._new_revision(tx, after, newest, request=newest.request)
+                await self._new_revision(tx, asking, after, newest, why="Its configuration was changed.")
             await self._tell(tx, asking, before, after, "Configured", "Its configuration was changed.")
             living = [revision.id for revision in await revisions.of_deployment(tx, before.id)]
         self._nudge_all(after.id, *living[-1:])
@@ -226,10 +225,10 @@ class Deployments:
         return after
 
     async def _new_revision(
-        self, tx: Transaction, deployment: Deployment, newest: Revision, *, request: EnvironmentRequest
+        self, tx: Transaction, asking: Asking, deployment: Deployment, newest: Revision, *, why: str
     ) -> None:
-        again = newest.renewed(self._now())
-        revision = replace(again, request=request, resources=deployment.resources, options=deployment.options)
+        again = newest.renewed(self._now(), by=asking.principal.name, why=why)
+        revision = replace(again, resources=deployment.resources, options=deployment.options)
         await revisions.insert_revision(tx, revision)
 
     async def _tell(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from taxiway.domain.compatibility import Change, compare
+from taxiway.domain.conditions import PhaseName
 from taxiway.domain.deployments import Deployment, DeploymentWanted
 from taxiway.domain.errors import Conflict, InvalidInput, NotFound
 from taxiway.domain.events import Event, SubjectKind
@@ -99,6 +100,71 @@ class Promotions:
         self._nudge("deployment", plan.after.id)
         self._nudge("revision", revision)
         return plan
+
+    async def roll_back(self, asking: Asking, name: str, *, reason: str, to: int | None = None) -> Deployment:
+        """Serve again as an earlier revision did: its model version, resources and options, as a new revision.
+
+        Without ``to`` that is the newest earlier one that was ready and differs. Nothing is copied or built. Raises
+        NotFound, Conflict, InvalidInput.
+        """
+        check_texts(reason=reason)
+        async with self._database.write() as tx:
+            before = await deployments.get_of_production(tx, name)
+            if before.wanted is DeploymentWanted.DELETED:
+                raise Conflict("That production deployment is being deleted.")
+            known = await revisions.of_deployment(tx, before.id)
+            target = choose_rollback(known, to)
+            version = await models.get_version_by_id(tx, target.model_version)
+            if version is None:
+                raise AssertionError(f"revision {target.id} has no model version")
+            now = self._now()
+            after = replace(
+                before, project=target.project, model=target.model, version=target.version,
+                model_version=target.model_version, resources=target.resources, options=target.options,
+                wanted=DeploymentWanted.ON, generation=before.generation + 1, changed_at=now,
+            )  # fmt: skip
+            await deployments.want(tx, after)
+            newest = known[-1].renewed(now, by=asking.principal.name, why=reason)
+            revision = replace(
+                newest, project=target.project, model=target.model, version=target.version,
+                model_version=target.model_version, request=target.request, resources=target.resources,
+                options=target.options,
+            )  # fmt: skip
+            await revisions.insert_revision(tx, revision)
+            message = f"Revision {revision.number} serves as revision {target.number} did: {reason}"
+            await self._tell(tx, asking, before, after, "RolledBack", message)
+            await audit.append(
+                tx,
+                at=now,
+                asking=asking,
+                action="production.rollback",
+                object_kind=SubjectKind.DEPLOYMENT,
+                object=after.path.strip("/"),
+                project=after.project,
+                before=shown(before),
+                after=shown(after) | {"reason": reason, "revision": target.number},
+            )
+        self._nudge("deployment", after.id)
+        self._nudge("revision", revision.id)
+        return after
+
+    async def _tell(
+        self, tx: Transaction, asking: Asking, before: Deployment | None, after: Deployment, reason: str, message: str
+    ) -> None:
+        await events.append(
+            tx,
+            Event(
+                at=after.changed_at,
+                actor=asking.principal.name,
+                project=after.project,
+                subject_kind=SubjectKind.DEPLOYMENT,
+                subject=after.id,
+                was="" if before is None else str(before.verdict.status),
+                became=str(after.verdict.status),
+                reason=reason,
+                message=message,
+            ),
+        )
 
     async def history(self, name: str) -> Sequence[tuple[Promotion, ModelVersion | None]]:
         """List a production deployment's promotions, newest first, with what was promoted. Raises NotFound."""
@@ -229,7 +295,7 @@ class Promotions:
         known = await revisions.of_deployment(tx, after.id)
         number = known[-1].number + 1 if known else 1
         revision = replace(
-            plan.request.renewed(now),
+            plan.request.renewed(now, by=asking.principal.name, why=wanted.reason),
             id=RevisionId(f"r-{after.id}-{number}"),
             deployment=after.id,
             number=number,
@@ -249,19 +315,8 @@ class Promotions:
         )  # fmt: skip
         await promotions.insert_promotion(tx, promotion)
         what = f"{after.model} version {after.version}"
-        await events.append(
-            tx,
-            Event(
-                at=now,
-                actor=asking.principal.name,
-                project=after.project,
-                subject_kind=SubjectKind.DEPLOYMENT,
-                subject=after.id,
-                was="" if before is None else str(before.verdict.status),
-                became=str(after.verdict.status),
-                reason="Promoted",
-                message=f"{what} was promoted to {after.path} as revision {number}.",
-            ),
+        await self._tell(
+            tx, asking, before, after, "Promoted", f"{what} was promoted to {after.path} as revision {number}."
         )
         await audit.append(
             tx,
@@ -289,11 +344,39 @@ def check_request(wanted: PromotionRequest) -> None:
         raise InvalidInput(
             f"A production deployment's name is {SLUG_RULE}.", hint=f"Try '{propose_slug(wanted.name)}'.", field="/name"
         )
-    for field, text, most in (("customer", wanted.customer, 80), ("reason", wanted.reason, MAX_REASON)):
+    check_texts(customer=wanted.customer, reason=wanted.reason)
+
+
+def check_texts(*, reason: str, customer: str | None = None) -> None:
+    """Raise InvalidInput for what can be no customer or no reason."""
+    for field, text, most in (("customer", customer, 80), ("reason", reason, MAX_REASON)):
         if text is not None and not (1 <= len(text) <= most and text.isprintable()):
             raise InvalidInput(
                 f"The {field} has 1 to {most} printable characters.", hint="Say it in one line.", field=f"/{field}"
             )
+
+
+def choose_rollback(known: Sequence[Revision], to: int | None) -> Revision:
+    """Return the revision to go back to: the one that is named, or the newest earlier one that served and differs."""
+    newest = known[-1]
+    if to is not None:
+        found = next((revision for revision in known[:-1] if revision.number == to), None)
+        if found is None:
+            raise NotFound(
+                f"There is no earlier revision {to}.", hint="List them with `taxiway production history NAME`."
+            )
+        return found
+    for revision in known[-2::-1]:
+        has_served = any(phase.name is PhaseName.ROUTE for phase in revision.phases)
+        if has_served and _served(revision) != _served(newest):
+            return revision
+    raise Conflict(
+        "No earlier revision served anything else.", hint="Name one with its number, or promote another version."
+    )
+
+
+def _served(revision: Revision) -> tuple[object, ...]:
+    return revision.model_version, revision.resources, revision.options
 
 
 def shown(deployment: Deployment) -> dict[str, object]:

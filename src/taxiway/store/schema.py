@@ -221,6 +221,8 @@ revisions = Table(
     Column("cpus_milli", Integer, nullable=False),
     Column("options", Document, nullable=False),
     Column("environment", String(20), nullable=False),
+    Column("made_by", String(80), nullable=False, default=""),
+    Column("why", Text, nullable=False, default=""),
     Column("created_at", Microseconds, nullable=False),
     Column("wanted", String(10), nullable=False),
     Column("generation", Integer, nullable=False),

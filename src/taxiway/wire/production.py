@@ -39,6 +39,13 @@ class ProductionConfigurationIn(In):
     needs_token: bool | None = None
 
 
+class RollbackIn(In):
+    """Serve again as an earlier revision did."""
+
+    reason: str = Field(max_length=500, description="Why; it is kept with the act.")
+    revision: int | None = Field(None, ge=1, description="Its number; none: the newest earlier one that differs.")
+
+
 class GateOut(Out):
     """How a gate stands."""
 
@@ -93,6 +100,21 @@ class PromotionRecordOut(Out):
     promoted_at: datetime
 
 
+class RevisionRecordOut(Out):
+    """One revision in a deployment's history: what it serves, by whom, when and why."""
+
+    number: int
+    state: str
+    project: str
+    model: str
+    version: int
+    memory: str
+    cpus: str
+    made_by: str
+    made_at: datetime
+    why: str
+
+
 class ProductionDetailOut(ProductionOut):
     """A production deployment with all that belongs to it."""
 
@@ -100,6 +122,7 @@ class ProductionDetailOut(ProductionOut):
     snapshot: SnapshotOut
     conditions: list[ConditionOut]
     promotions: list[PromotionRecordOut]
+    history: list[RevisionRecordOut]
 
 
 class PromotionOut(Out):
