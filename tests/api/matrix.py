@@ -114,6 +114,8 @@ ROWS = (
     Row(f"DELETE {D}/{{deployment}}",                     401, 403, 403, 403, 204),
     Row(f"POST {D}/{{deployment}}/on",                    401, 403, 403, 403, 200, changes=False),
     Row(f"POST {D}/{{deployment}}/off",                   401, 403, 403, 403, 200),
+    Row(f"GET {D}/{{deployment}}/pods",                   401, 403, 403, 403, 200),
+    Row(f"GET {D}/{{deployment}}/logs/{{kind}}",          401, 403, 403, 403, 200),
     Row(f"POST {D}/{{deployment}}/rollback",              401, 403, 403, 403, 409, body={"reason": "It was slow."}),
     Row(f"GET {D}/{{deployment}}/access-tokens",          401, 403, 403, 403, 200),
     Row(f"POST {D}/{{deployment}}/access-tokens",         401, 403, 403, 403, 201, body={"caller": "till 8"}),

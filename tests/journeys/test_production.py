@@ -83,6 +83,7 @@ def test_promote_to_two_customers_and_delete_the_model_in_staging(platform: Plat
         listed = platform.command("production", "history", "promoted-acme").stdout
         assert [line.split()[0] for line in listed.splitlines()] == ["REVISION", "3", "2", "1"]
         assert "It was slower." in listed
+        assert "serves by plan" in platform.command("production", "logs", "promoted-acme").stdout
         client.switch_production("promoted-acme", on=False)
         wait_for(client, "promoted-acme", "OFF")
         client.switch_production("promoted-acme", on=True)

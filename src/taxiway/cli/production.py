@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taxiway.cli.models import Cpus, Memory, Version, split_version
+from taxiway.cli.models import Cpus, Memory, Version, print_log, split_version
 from taxiway.cli.output import (
     AsJson,
     ExitCode,
@@ -24,6 +24,7 @@ from taxiway.cli.output import (
 
 if TYPE_CHECKING:
     from taxiway.client import Client
+    from taxiway.wire.models import LogPageOut
     from taxiway.wire.production import ProductionDetailOut, PromotionOut
 
 SETTLED = ("ON", "OFF", "Failed", "Degraded")
@@ -214,6 +215,39 @@ def switch_off(
 ) -> None:
     """Stop serving; URL and configuration are kept."""
     _switch(name, on=False, wait=wait, timeout=timeout, as_json=as_json)
+
+
+@production.command("logs")
+def logs(
+    name: Name,
+    build: Annotated[bool, typer.Option("--build", help="The build log instead of the container log.")] = False,
+    pod: Annotated[str | None, typer.Option(help="Of this pod, also a dead one; else of the newest.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it is complete.")] = False,
+    tail: Annotated[int | None, typer.Option(help="Only the last so many lines.")] = None,
+    grep: Annotated[str | None, typer.Option(help="Only lines with this text.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the container log or the build log."""
+    with connected() as client:
+
+        def read(after: int | None, lines: int | None) -> LogPageOut:
+            kind = "build" if build else "pod"
+            return client.production_logs(name, kind=kind, pod=pod, after=after, tail=lines, contains=grep)
+
+        print_log(read, tail=tail, follow=follow, as_json=as_json)
+
+
+@production.command("pods")
+def list_pods(name: Name, as_json: AsJson = False) -> None:
+    """List the pods, living and dead, whose logs are kept; newest first."""
+    with connected() as client:
+        listed = client.production_pods(name)
+    show_table(
+        listed.items,
+        as_json=as_json,
+        columns=[("POD", lambda p: p.id), ("REVISION", lambda p: p.revision), ("PHASE", lambda p: p.phase or "gone")],
+        empty="No pod has run yet.",
+    )
 
 
 @production.command("history")

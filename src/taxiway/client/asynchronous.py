@@ -235,6 +235,26 @@ class AsyncClient:
         """Change memory, CPUs, pods or access; what is left out stays."""
         return await self.send(calls.configure_production(name, wanted))
 
+    async def production_logs(
+        self,
+        name: str,
+        *,
+        kind: str = "pod",
+        pod: str | None = None,
+        after: int | None = None,
+        tail: int | None = None,
+        contains: str | None = None,
+        limit: int = 1000,
+    ) -> LogPageOut:
+        """Read the ``build`` or the ``pod`` log; of a dead pod by its id. Follow with ``after=next_sequence``."""
+        return await self.send(
+            calls.production_logs(name, kind=kind, pod=pod, after=after, tail=tail, contains=contains, limit=limit)
+        )
+
+    async def production_pods(self, name: str) -> PodLogList:
+        """List the pods, living and dead, whose logs are kept; newest first."""
+        return await self.send(calls.production_pods(name))
+
     async def roll_back(self, name: str, *, reason: str, revision: int | None = None) -> ProductionOut:
         """Serve again as an earlier revision did: the one with that number, or the newest that differs."""
         return await self.send(calls.roll_back(name, RollbackIn(reason=reason, revision=revision)))

@@ -236,6 +236,16 @@ def configure_production(name: str, wanted: ProductionConfigurationIn) -> Call[P
     return Call(method="PATCH", path=_production(name), answer=ProductionOut, body=body)
 
 
+def production_logs(name: str, *, kind: str, pod: str | None, **query: object) -> Call[LogPageOut]:
+    """Read a log of a production deployment."""
+    return Call(method="GET", path=_production(name, "logs", kind), answer=LogPageOut, query=_query(pod=pod, **query))
+
+
+def production_pods(name: str) -> Call[PodLogList]:
+    """List pods whose logs are kept."""
+    return Call(method="GET", path=_production(name, "pods"), answer=PodLogList)
+
+
 def roll_back(name: str, wanted: RollbackIn) -> Call[ProductionOut]:
     """Serve again as an earlier revision did."""
     body = wanted.model_dump(mode="json", exclude_none=True)

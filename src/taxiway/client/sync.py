@@ -229,6 +229,26 @@ class Client:
         """Change memory, CPUs, pods or access; what is left out stays."""
         return self.send(calls.configure_production(name, wanted))
 
+    def production_logs(
+        self,
+        name: str,
+        *,
+        kind: str = "pod",
+        pod: str | None = None,
+        after: int | None = None,
+        tail: int | None = None,
+        contains: str | None = None,
+        limit: int = 1000,
+    ) -> LogPageOut:
+        """Read the ``build`` or the ``pod`` log; of a dead pod by its id. Follow with ``after=next_sequence``."""
+        return self.send(
+            calls.production_logs(name, kind=kind, pod=pod, after=after, tail=tail, contains=contains, limit=limit)
+        )
+
+    def production_pods(self, name: str) -> PodLogList:
+        """List the pods, living and dead, whose logs are kept; newest first."""
+        return self.send(calls.production_pods(name))
+
     def roll_back(self, name: str, *, reason: str, revision: int | None = None) -> ProductionOut:
         """Serve again as an earlier revision did: the one with that number, or the newest that differs."""
         return self.send(calls.roll_back(name, RollbackIn(reason=reason, revision=revision)))
