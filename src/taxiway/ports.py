@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from taxiway.domain.environments import BuildProgress, EnvironmentRequest
 from taxiway.domain.ids import (
@@ -195,6 +195,16 @@ class SnapshotStore(Protocol):
         """Return the directory with ``files/`` and ``manifest.json``; it may be missing."""
 
 
+class BundleStore(Protocol):
+    """Signed documents of what went to production."""
+
+    async def keep(self, key: ModelVersionId, document: Mapping[str, Any]) -> None:
+        """Sign a document and keep it. There already: no effect, for a bundle never changes."""
+
+    async def drop(self, key: ModelVersionId) -> None:
+        """Delete a bundle. An unknown one is already gone: no error."""
+
+
 class EnvironmentBuilder(Protocol):
     """Builds model environments. What is built is kept and shared by all who ask for the same."""
 
@@ -215,6 +225,9 @@ class EnvironmentBuilder(Protocol):
 
     async def stored(self) -> Sequence[EnvironmentId]:
         """List the environments on disk, wanted or not."""
+
+    async def lock(self, environment: EnvironmentId) -> str:
+        """Return what is installed in a READY environment: pip's format, with hashes; "" where it is gone."""
 
     def locate(self, environment: EnvironmentId) -> Path:
         """Return the environment's directory (``bin/python`` in it); it may be missing."""

@@ -37,6 +37,7 @@ from taxiway.store.database import Database
 from tests.builders import MODEL, PROJECT, RUN_ID, a_logged_model, a_project, a_user, an_asking
 from tests.fakes import (
     FakeBuilder,
+    FakeBundleStore,
     FakeClock,
     FakeGateway,
     FakeLogStore,
@@ -68,6 +69,7 @@ class World:
     store: FakeSnapshotStore
     vault: FakeSnapshotStore
     """Production's store."""
+    bundles: FakeBundleStore
     builder: FakeBuilder
     prover: FakeProver
     logs: FakeLogStore
@@ -103,6 +105,7 @@ async def a_world(directory: Path) -> World:
         registry=FakeRegistry(),
         store=FakeSnapshotStore(clock),
         vault=FakeSnapshotStore(clock),
+        bundles=FakeBundleStore(),
         builder=FakeBuilder(clock=clock),
         prover=FakeProver(clock=clock),
         logs=logs,
@@ -139,16 +142,19 @@ class ControlPlane:
             Environment.STAGING: wrap(world.store, "SnapshotStore"),
             Environment.PRODUCTION: wrap(world.vault, "SnapshotStore"),
         }
+        bundles = wrap(world.bundles, "BundleStore")
         builder, logs = wrap(world.builder, "EnvironmentBuilder"), wrap(world.logs, "LogStore")
         prover = wrap(world.prover, "Prover")
         clock = world.clock
         self.observed = Observed(runtime, gateway, elapsed=clock.elapsed)
         common: dict[str, Any] = {"database": self.database, "observed": self.observed, "now": clock}
         revisions = RevisionController(
-            registry=registry, stores=stores, builder=builder, prover=prover, runtime=runtime, nudge=self.nudge,
-            elapsed=clock.elapsed, **common,
+            registry=registry, stores=stores, bundles=bundles, builder=builder, prover=prover, runtime=runtime,
+            nudge=self.nudge, elapsed=clock.elapsed, **common,
         )  # fmt: skip
-        deployments = DeploymentController(registry=registry, stores=stores, logs=logs, nudge=self.nudge, **common)
+        deployments = DeploymentController(
+            registry=registry, stores=stores, bundles=bundles, logs=logs, nudge=self.nudge, **common
+        )
         routing = RoutingController(gateway=gateway, **common)
         self.sweeper = Sweeper(database=self.database, stores=stores, builder=builder, logs=logs, elapsed=clock.elapsed)
         self._reconcile: dict[str, Reconcile] = {

@@ -45,6 +45,9 @@ async def status(plane: ControlPlane) -> str:
 async def test_it_is_on_with_a_copy_of_its_own(promoted: ControlPlane) -> None:
     assert await status(promoted) == "ON"
     assert promoted.world.vault.contents == promoted.world.store.contents
+    (bundle,) = promoted.world.bundles.documents.values()
+    assert (bundle["deployment"], bundle["snapshot"]) == ("fraud-acme", *promoted.world.vault.contents)
+    assert "--hash=sha256:" in str(bundle["lock"])
     assert promoted.world.gateway.in_force is not None
     routes = {route.prefix for route in promoted.world.gateway.in_force.routes}
     assert {"/production/fraud-acme/", "/staging/fraud/scorer/1/"} <= routes
@@ -67,6 +70,7 @@ async def test_what_is_deleted_leaves_nothing(promoted: ControlPlane) -> None:
     await promoted.deployments.delete(an_asking(), ACME)
     await promoted.settle()
     assert promoted.world.vault.contents == {}
+    assert promoted.world.bundles.documents == {}
     assert len(promoted.world.store.contents) == 1, "staging keeps its own"
     assert [await promoted.rows(table) for table in ("deployments", "promotions", "model_versions")] == [1, 0, 1]
     assert await promoted.status() == "ON"

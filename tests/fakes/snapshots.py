@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
+from typing import Any
 
 from taxiway.domain.conditions import Failure
 from taxiway.domain.errors import (
@@ -40,6 +41,19 @@ class _Copy:
     ends_at: float
     fetch: Fetch | None
     progress: CopyProgress
+
+
+class FakeBundleStore:
+    """Keeps documents, unsigned."""
+
+    def __init__(self) -> None:
+        self.documents: dict[ModelVersionId, Mapping[str, Any]] = {}
+
+    async def keep(self, key: ModelVersionId, document: Mapping[str, Any]) -> None:
+        self.documents.setdefault(key, document)
+
+    async def drop(self, key: ModelVersionId) -> None:
+        self.documents.pop(key, None)
 
 
 class FakeSnapshotStore:

@@ -93,5 +93,12 @@ def test_promote_to_two_customers_and_delete_the_model_in_staging(platform: Plat
         assert (record.reason, record.promoted_by, all(gate.holds for gate in record.gates)) == (
             "They asked for it.", "admin", True,
         )  # fmt: skip
+        checked = platform.command("production", "verify", "--data-dir", str(platform.data)).stdout
+        assert checked.count("fraud/promoted/1, promoted by admin: whole") == 2
+        (damaged,) = (platform.data / "production" / "snapshots").glob("*/files/MLmodel")
+        damaged.chmod(0o600)
+        damaged.write_bytes(damaged.read_bytes() + b"\n")
+        ended = platform.command("production", "verify", "--data-dir", str(platform.data), check=False)
+        assert (ended.returncode, "MLmodel was changed" in ended.stderr) == (1, True)
         for each in (acme, zeta):
             client.delete_production(each.name)

@@ -11,6 +11,7 @@ from pathlib import Path
 from taxiway.app.gates import Gate, gated
 from taxiway.app.places import Places
 from taxiway.app.scoring_code import lay_out_scoring
+from taxiway.artifacts.bundles import FileBundleStore
 from taxiway.artifacts.files import FileSnapshotStore
 from taxiway.domain.logs import LogKind
 from taxiway.domain.models import Environment
@@ -18,9 +19,10 @@ from taxiway.domain.resources import Resources, parse_cpus, parse_memory
 from taxiway.domain.revisions import RevisionSpec, ScoringOptions
 from taxiway.environments.builder import UvEnvironmentBuilder
 from taxiway.gateway.envoy import EnvoyGateway
-from taxiway.keys.signer import FileSigner
+from taxiway.keys.signer import BUNDLES, FileSigner
 from taxiway.monitoring.logs import FileLogStore, LogPlaces, open_build_log
 from taxiway.ports import (
+    BundleStore,
     EnvironmentBuilder,
     Gateway,
     LogStore,
@@ -49,6 +51,7 @@ class Adapters:
     tracking: Tracking
     registry: ModelRegistry
     snapshots: Mapping[Environment, SnapshotStore]
+    bundles: BundleStore
     environments: EnvironmentBuilder
     prover: Prover
     logs: LogStore
@@ -91,7 +94,7 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
     logs = FileLogStore(log_places)
     stores = {
         Environment.STAGING: FileSnapshotStore(places.data / "snapshots"),
-        Environment.PRODUCTION: FileSnapshotStore(places.data / "production" / "snapshots"),
+        Environment.PRODUCTION: FileSnapshotStore(places.vault),
     }
 
     def locate_snapshot(spec: RevisionSpec) -> Path:
@@ -131,6 +134,8 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         confine=processes.confine,
         locate_home=lambda pod: places.pods / pod / "home",
     )
+    keys = FileSigner(places.keys, BUNDLES)
+    bundles = FileBundleStore(places.bundles, sign=keys.sign_bytes, public_keys=keys.public_keys())
     envoy = EnvoyGateway(places.gateway, admin_socket=places.envoy_admin_socket, child=places.envoy_child)
     connection = MLflowConnection.over(places.mlflow_socket)
     return Adapters(
@@ -139,6 +144,7 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         tracking=gated(MLflowTracking(connection), "Tracking", gate),
         registry=gated(MLflowRegistry(connection), "ModelRegistry", gate),
         snapshots={environment: gated(store, "SnapshotStore", gate) for environment, store in stores.items()},
+        bundles=gated(bundles, "BundleStore", gate),
         environments=gated(builder, "EnvironmentBuilder", gate),
         prover=gated(prover, "Prover", gate),
         logs=gated(logs, "LogStore", gate),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from taxiway.cli.output import (
     ExitCode,
     Project,
     Yes,
+    complain,
     confirm,
     connected,
     fail,
@@ -21,6 +23,7 @@ from taxiway.cli.output import (
     show,
     show_table,
 )
+from taxiway.cli.platform import DataDir, SettingsFile, read_settings_of
 
 if TYPE_CHECKING:
     from taxiway.client import Client
@@ -289,6 +292,34 @@ def roll_back(
         seen = _wait(client, name, timeout) if wait else client.production_deployment(name)
     _show_detail(seen, as_json=as_json)
     if wait and seen.status != "ON":
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@production.command("verify")
+def verify(
+    data_dir: DataDir = None,
+    settings_file: SettingsFile = None,
+    keys: Annotated[Path | None, typer.Option("--keys", help="Directory of public keys that are trusted.")] = None,
+) -> None:
+    """Check every bundle's signature and every file of production, on this machine, without anything running."""
+    from taxiway.app.platform import places_of
+    from taxiway.artifacts import bundles
+    from taxiway.domain.errors import ArtifactDigestMismatch
+
+    places = places_of(read_settings_of(data_dir, settings_file))
+    if not places.bundles.is_dir():
+        say("Nothing was promoted yet.")
+        return
+    wrong = 0
+    for key in bundles.bundles_in(places.bundles):
+        try:
+            found = bundles.verify(places.bundles, key, places.vault, public_keys=keys)
+        except ArtifactDigestMismatch as error:
+            wrong += 1
+            complain(error.message, hint=error.hint)
+        else:
+            typer.echo(f"{found['deployment']}: {found['model']}, promoted by {found['promoted_by']}: whole")
+    if wrong:
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -14,7 +14,7 @@ from taxiway.domain.logs import LogKind, LogName
 from taxiway.domain.models import Environment, ModelVersion
 from taxiway.domain.revisions import Revision, RevisionState
 from taxiway.domain.snapshots import SnapshotCopy
-from taxiway.ports import Clock, LogStore, ModelRegistry, Nudge, SnapshotStore
+from taxiway.ports import BundleStore, Clock, LogStore, ModelRegistry, Nudge, SnapshotStore
 from taxiway.store import deployments, events, models, promotions, revisions, snapshots
 from taxiway.store.database import Database
 
@@ -28,6 +28,7 @@ class DeploymentController:
         database: Database,
         registry: ModelRegistry,
         stores: Mapping[Environment, SnapshotStore],
+        bundles: BundleStore,
         logs: LogStore,
         observed: Observed,
         nudge: Nudge,
@@ -36,6 +37,7 @@ class DeploymentController:
         self._database = database
         self._registry = registry
         self._stores = stores
+        self._bundles = bundles
         self._logs = logs
         self._observed = observed
         self._nudge = nudge
@@ -144,6 +146,8 @@ class DeploymentController:
                 users[digest] = await snapshots.users_of(tx, digest, where)
         for version in versions if where is Environment.STAGING else []:
             await self._registry.unregister(version.project, version.model, version.version)
+        for key in keys if where is Environment.PRODUCTION else []:
+            await self._bundles.drop(key)
         for copy in copies:
             await self._drop_files(self._stores[where], copy, is_shared=users.get(copy.digest, 0) > 0)
         for revision in known:

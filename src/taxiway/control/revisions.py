@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 
@@ -36,11 +36,12 @@ from taxiway.domain.lifecycle import (
 )
 from taxiway.domain.lost_files import runs_nowhere
 from taxiway.domain.models import Environment, LoggedModelRef
-from taxiway.domain.promotions import Promotion
+from taxiway.domain.promotions import Promotion, describe
 from taxiway.domain.proofs import ProofProgress, ProofState
 from taxiway.domain.revisions import Revision, RevisionState
 from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, SnapshotState
 from taxiway.ports import (
+    BundleStore,
     Clock,
     EnvironmentBuilder,
     Fetch,
@@ -75,6 +76,7 @@ class RevisionController:
         database: Database,
         registry: ModelRegistry,
         stores: Mapping[Environment, SnapshotStore],
+        bundles: BundleStore,
         builder: EnvironmentBuilder,
         prover: Prover,
         runtime: Runtime,
@@ -86,6 +88,7 @@ class RevisionController:
         self._database = database
         self._registry = registry
         self._stores = stores
+        self._bundles = bundles
         self._builder = builder
         self._prover = prover
         self._runtime = runtime
@@ -243,6 +246,8 @@ class RevisionController:
             case Apply(scale=scale):
                 if plan.snapshot.digest is None:
                     raise AssertionError(f"revision {revision.id} has no snapshot to serve")
+                if promoted is not None:
+                    await self._bundles.keep(revision.model_version, await self._bundle(revision, promoted))
                 applying = self._runtime.apply(revision.spec(plan.snapshot.digest), scale=scale)
                 self._applied[revision.id] = scale
                 if not await self._attempt(Attempt.APPLY, revision.id, applying):
@@ -276,6 +281,14 @@ class RevisionController:
             await self._registry.fetch(revision.project, source, into, report)
 
         return fetch
+
+    async def _bundle(self, revision: Revision, promoted: Promotion) -> Mapping[str, Any]:
+        """Return what is signed of a promotion. Its snapshot and its model environment are ready."""
+        async with self._database.read() as tx:
+            version = await models.get_version_by_id(tx, revision.model_version)
+            deployment = await deployments.find(tx, revision.deployment)
+        lock = await self._builder.lock(revision.request.id)
+        return describe(promoted, version, deployment, revision, lock=lock)
 
     def _fetch_promoted(self, promoted: Promotion) -> Fetch:
         """Copy what was promoted out of the staging store, and nothing else."""

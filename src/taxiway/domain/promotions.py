@@ -20,9 +20,10 @@ from enum import StrEnum
 
 from taxiway.domain.compatibility import Change, breaking
 from taxiway.domain.conditions import PhaseName
+from taxiway.domain.deployments import Deployment
 from taxiway.domain.errors import GatesFailed, LimitReached
 from taxiway.domain.ids import DeploymentId, ModelVersionId, SnapshotId
-from taxiway.domain.models import FileFormat, ModelFacts
+from taxiway.domain.models import FileFormat, ModelFacts, ModelVersion
 from taxiway.domain.resources import Capacity, Resources, Scale
 from taxiway.domain.revisions import Revision
 from taxiway.domain.snapshots import SnapshotCopy, SnapshotState
@@ -117,6 +118,27 @@ def check(gates: Sequence[GateResult]) -> None:
             f"{count} not hold. " + " ".join(f"{gate.gate.value.capitalize()}: {gate.message}" for gate in failed),
             hint=" ".join(dict.fromkeys(gate.hint for gate in failed if gate.hint)),
         )
+
+
+def describe(
+    promotion: Promotion, version: ModelVersion | None, deployment: Deployment | None, revision: Revision, *, lock: str
+) -> dict[str, object]:
+    """Return what a bundle says of a promotion: what, from where, its environment, by whom, why, and its gates."""
+    return {
+        "snapshot": promotion.digest,
+        "deployment": "" if deployment is None else deployment.name,
+        "customer": "" if deployment is None else deployment.customer,
+        "model": f"{revision.project}/{revision.model}/{revision.version}",
+        "run": "" if version is None else version.source.run_id,
+        "contract": {} if version is None else dict(version.facts.signature or {}),
+        "python": revision.request.python,
+        "environment": revision.request.id,
+        "lock": lock,
+        "gates": [{"gate": str(gate.gate), "holds": gate.holds, "message": gate.message} for gate in promotion.gates],
+        "reason": promotion.reason,
+        "promoted_by": promotion.promoted_by,
+        "promoted_at": promotion.promoted_at.isoformat(),
+    }
 
 
 def _signature(view: PromotionView) -> GateResult:
