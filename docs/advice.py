@@ -18,6 +18,7 @@ CONTROL_API = {
     "MalformedModel": "Log the model again; the message names the file or the field.",
     "UnsupportedRequirements": "Log the model with packages from an index, by name and version.",
     "NoInterpreter": "Install the Python that the message names, for example with `uv python install`.",
+    "GatesFailed": "Do what the hint says for each gate; the same command with `--dry-run` shows how they stand.",
     "LimitReached": "Ask for less, or delete what is not needed; administrators set `limits.deployments_per_user`.",
     "EnvironmentFailed": "See the build log: `taxiway model logs MODEL/VERSION --build`.",
     "ArtifactDigestMismatch": "Find out who changed the file that the message names, then convert the run again.",

@@ -9,7 +9,7 @@ from typing import Any
 from taxiway.domain.access_tokens import AccessToken
 from taxiway.domain.conditions import Failure, Phase, PhaseName
 from taxiway.domain.conversions import Conversion
-from taxiway.domain.deployments import Deployment, DeploymentWanted, Environment, Status, Verdict
+from taxiway.domain.deployments import Deployment, DeploymentWanted, Status, Verdict
 from taxiway.domain.environments import BuildProgress, BuildState, EnvironmentRequest
 from taxiway.domain.ids import (
     AccessTokenId,
@@ -26,7 +26,7 @@ from taxiway.domain.ids import (
     SnapshotId,
     UserId,
 )
-from taxiway.domain.models import FileFormat, LoggedModel, LoggedModelRef, ModelFacts, ModelVersion
+from taxiway.domain.models import Environment, FileFormat, LoggedModel, LoggedModelRef, ModelFacts, ModelVersion
 from taxiway.domain.people import ApiToken, Asking, AuthMethod, Principal, Project, Role, Session, User
 from taxiway.domain.pods import PodObservation, PodPhase, ReportedPhase
 from taxiway.domain.resources import Resources

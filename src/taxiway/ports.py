@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from taxiway.domain.environments import BuildProgress, EnvironmentRequest
 from taxiway.domain.ids import (
@@ -175,6 +175,12 @@ class SnapshotStore(Protocol):
     async def verify(self, digest: SnapshotId) -> None:
         """Compare every file with the manifest. Raises ArtifactDigestMismatch, which names the file."""
 
+    async def copy_out(self, digest: SnapshotId, into: Path, report: ReportBytes) -> None:
+        """Copy a snapshot's files into an existing empty directory, and check that they are those. May be cancelled.
+
+        Raises ArtifactDigestMismatch for what is not there or not what was sealed.
+        """
+
     async def drop(self, digest: SnapshotId) -> None:
         """Delete a copy. An unknown one is already gone: no error.
 
@@ -187,6 +193,16 @@ class SnapshotStore(Protocol):
 
     def locate(self, digest: SnapshotId) -> Path:
         """Return the directory with ``files/`` and ``manifest.json``; it may be missing."""
+
+
+class BundleStore(Protocol):
+    """Signed documents of what went to production."""
+
+    async def keep(self, key: ModelVersionId, document: Mapping[str, Any]) -> None:
+        """Sign a document and keep it. There already: no effect, for a bundle never changes."""
+
+    async def drop(self, key: ModelVersionId) -> None:
+        """Delete a bundle. An unknown one is already gone: no error."""
 
 
 class EnvironmentBuilder(Protocol):
@@ -209,6 +225,9 @@ class EnvironmentBuilder(Protocol):
 
     async def stored(self) -> Sequence[EnvironmentId]:
         """List the environments on disk, wanted or not."""
+
+    async def lock(self, environment: EnvironmentId) -> str:
+        """Return what is installed in a READY environment: pip's format, with hashes; "" where it is gone."""
 
     def locate(self, environment: EnvironmentId) -> Path:
         """Return the environment's directory (``bin/python`` in it); it may be missing."""

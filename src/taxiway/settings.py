@@ -102,6 +102,17 @@ class PodSettings(Section):
     log_mib: int = Field(20, ge=1, description="Kept log of one pod, MiB.")
 
 
+class ProductionSettings(Section):
+    """What must hold before a model goes to production."""
+
+    file_formats: Literal["off", "warn", "enforce"] = Field(
+        "warn", description="What becomes of models whose files can run code when they are loaded, such as pickles."
+    )
+    allow_plain_isolation: bool = Field(
+        False, description="Promote also where a pod of staging could read production's files."
+    )
+
+
 class LimitSettings(Section):
     """What one person may use."""
 
@@ -128,6 +139,7 @@ class Settings(BaseSettings):
     tracking: TrackingSettings = TrackingSettings()
     environments: EnvironmentSettings = EnvironmentSettings()
     pods: PodSettings = PodSettings()
+    production: ProductionSettings = ProductionSettings()
     limits: LimitSettings = LimitSettings()
 
     @property

@@ -23,6 +23,7 @@ from typing import Any
 V = "/api/v1/projects/{project}/models/{model}/versions/{version}"
 R = "/api/v1/projects/{project}/runs/{run}"
 P = "/api/v1/projects/{project}"
+D = "/api/v1/production/deployments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,22 @@ ROWS = (
     Row(f"GET {V}/access-tokens",                   401, 404, 200, 200, 200),
     Row(f"POST {V}/access-tokens",                  401, 404, 201, 403, 201, body={"caller": "till 8"}),
     Row(f"DELETE {V}/access-tokens/{{token}}",      401, 404, 200, 403, 200, fill=(("token", "access_token"),)),
+    Row("POST /api/v1/production/promotions",       401, 403, 403, 403, 202, body={
+        "project": "fraud", "model": "scorer", "version": 1, "name": "scorer-other", "customer": "Other",
+        "reason": "They asked for it."}),
+    Row(f"GET {D}",                                 401, 403, 403, 403, 200),
+    Row(f"GET {D}/{{deployment}}",                        401, 403, 403, 403, 200),
+    Row(f"PATCH {D}/{{deployment}}",                      401, 403, 403, 403, 200, body={"min_pods": 2}),
+    Row(f"DELETE {D}/{{deployment}}",                     401, 403, 403, 403, 204),
+    Row(f"POST {D}/{{deployment}}/on",                    401, 403, 403, 403, 200, changes=False),
+    Row(f"POST {D}/{{deployment}}/off",                   401, 403, 403, 403, 200),
+    Row(f"GET {D}/{{deployment}}/pods",                   401, 403, 403, 403, 200),
+    Row(f"GET {D}/{{deployment}}/logs/{{kind}}",          401, 403, 403, 403, 200),
+    Row(f"POST {D}/{{deployment}}/rollback",              401, 403, 403, 403, 409, body={"reason": "It was slow."}),
+    Row(f"GET {D}/{{deployment}}/access-tokens",          401, 403, 403, 403, 200),
+    Row(f"POST {D}/{{deployment}}/access-tokens",         401, 403, 403, 403, 201, body={"caller": "till 8"}),
+    Row(f"DELETE {D}/{{deployment}}/access-tokens/{{token}}", 401, 403, 403, 403, 200,
+        fill=(("token", "production_token"),)),
     Row(f"GET {V}/pods",                            401, 404, 200, 200, 200),
     Row(f"GET {V}/logs/{{kind}}",                   401, 404, 200, 200, 200),
     Row(f"GET {V}/logs/{{kind}}/stream",            401, 404, 200, 200, 200),

@@ -41,6 +41,7 @@ def url_of(row: Row, secrets: Secrets) -> str:
         "name": "member",
         "engine": "mlflow",
         "kind": "pod",
+        "deployment": "scorer-acme",
     }
     path = row.route.split(" ")[1]
     for name, value in ({**secrets.ids, **usual} | dict(row.fill)).items():

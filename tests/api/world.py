@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from fastapi import FastAPI
 from taxiway.api.application import create_api, equip
 from taxiway.api.limits import RateLimiter
 from taxiway.api.services import ApiServices
-from taxiway.domain.ids import EnvironmentId, ProjectName, RevisionId
+from taxiway.domain.ids import EnvironmentId, ModelVersionId, ProjectName, RevisionId
 from taxiway.domain.logs import LogKind, LogName
 from taxiway.domain.people import Asking, Permission, Principal, Role
 from taxiway.domain.platform import EngineFacts, PlatformFacts
+from taxiway.domain.promotions import FormatPolicy
 from taxiway.domain.resources import Capacity, Resources
 from taxiway.domain.revisions import ScoringOptions
 from taxiway.domain.tracking import MetricPoint
@@ -26,17 +27,30 @@ from taxiway.services.access_tokens import AccessTokens
 from taxiway.services.api_tokens import ApiTokens
 from taxiway.services.audit import AuditLog
 from taxiway.services.conversions import ConversionRequest, Conversions
-from taxiway.services.deployments import DeploymentName, Deployments
+from taxiway.services.deployments import DeploymentName, Deployments, ProductionName
 from taxiway.services.events import Events
 from taxiway.services.passwords import PasswordHasher
 from taxiway.services.projects import Projects
+from taxiway.services.promotions import PromotionRequest, Promotions
 from taxiway.services.runs import Runs
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
+from taxiway.store import revisions, snapshots
 from taxiway.store.database import Database
 from taxiway.store.migrate import migrate
 from taxiway.telemetry.metrics import ControlMetrics
-from tests.builders import MODEL, NOW, PROJECT, RUN_ID, a_logged_model, a_pod, a_run, an_experiment
+from tests.builders import (
+    MODEL,
+    NOW,
+    PROJECT,
+    RUN_ID,
+    a_logged_model,
+    a_pod,
+    a_run,
+    a_stored_snapshot,
+    an_experiment,
+    some_phases,
+)
 from tests.fakes import FakeBuilder, FakeClock, FakeLogStore, FakeNudge, FakeRegistry, FakeSigner, FakeTracking
 from tests.sqlite import open_quickly
 
@@ -127,6 +141,14 @@ class World:
             ),
             deployments=Deployments(
                 database=database, capacity=Capacity(memory_bytes=8 << 30, cpus=4), nudge=self.nudge, now=now
+            ),
+            promotions=Promotions(
+                database=database,
+                capacity=Capacity(memory_bytes=8 << 30, cpus=4),
+                policy=FormatPolicy.WARN,
+                is_isolated=lambda: True,
+                nudge=self.nudge,
+                now=now,
             ),
             access_tokens=AccessTokens(database=database, signer=FakeSigner(), nudge=self.nudge, now=now),
             logs=self.logs,
@@ -233,6 +255,7 @@ async def make_template(file: Path) -> Secrets:
         life=timedelta(days=1),
     )
     secrets.ids["access_token"] = access_token.id
+    await _promote(world, Asking(principal=root), version.id)
     secrets.ids["environment"] = world.builder.check(version.facts).id
     await services.users.change(Asking(principal=root), "disabled", is_disabled=True)
     # A token's first use is written down; after it, looking changes nothing for a minute.
@@ -243,6 +266,21 @@ async def make_template(file: Path) -> Secrets:
         await connection.rollback()
     await world.database.close()
     return secrets
+
+
+async def _promote(world: World, root: Asking, version: ModelVersionId) -> None:
+    """Let the model version be seen ON, and promote it."""
+    async with world.database.write() as tx:
+        (revision,) = await revisions.living(tx)
+        await revisions.record(tx, replace(revision, phases=some_phases()), if_generation=revision.generation)
+        await snapshots.record(tx, a_stored_snapshot(model_version=version))
+    source = DeploymentName(project=PROJECT, model=MODEL, version=1)
+    await world.services.promotions.promote(
+        root, PromotionRequest(source=source, name="scorer-acme", customer="Acme", reason="They asked for it.")
+    )
+    name = ProductionName(name="scorer-acme")
+    issued, _ = await world.services.access_tokens.issue(root, name, caller="till 7", life=timedelta(days=1))
+    world.secrets.ids["production_token"] = issued.id
 
 
 async def _log_in(world: World, name: str) -> Principal:

@@ -9,6 +9,7 @@ import pytest
 from taxiway import ports
 from tests.fakes import (
     FakeBuilder,
+    FakeBundleStore,
     FakeClock,
     FakeGateway,
     FakeLogStore,
@@ -27,6 +28,7 @@ GATEWAY: ports.Gateway = FakeGateway(CLOCK)
 TRACKING: ports.Tracking = FakeTracking()
 REGISTRY: ports.ModelRegistry = FakeRegistry()
 SNAPSHOTS: ports.SnapshotStore = FakeSnapshotStore(CLOCK)
+BUNDLES: ports.BundleStore = FakeBundleStore()
 BUILDER: ports.EnvironmentBuilder = FakeBuilder(clock=CLOCK)
 PROVER: ports.Prover = FakeProver(clock=CLOCK)
 LOGS: ports.LogStore = FakeLogStore(CLOCK)
@@ -40,6 +42,7 @@ FAKES = [
     (ports.Tracking, TRACKING),
     (ports.ModelRegistry, REGISTRY),
     (ports.SnapshotStore, SNAPSHOTS),
+    (ports.BundleStore, BUNDLES),
     (ports.EnvironmentBuilder, BUILDER),
     (ports.Prover, PROVER),
     (ports.LogStore, LOGS),

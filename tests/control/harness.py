@@ -26,6 +26,7 @@ from taxiway.control.sweeping import Sweeper
 from taxiway.domain.deployments import Deployment
 from taxiway.domain.events import Event
 from taxiway.domain.ids import ModelName, RevisionId
+from taxiway.domain.models import Environment
 from taxiway.domain.resources import Capacity
 from taxiway.domain.revisions import Revision
 from taxiway.domain.snapshots import SnapshotCopy
@@ -36,6 +37,7 @@ from taxiway.store.database import Database
 from tests.builders import MODEL, PROJECT, RUN_ID, a_logged_model, a_project, a_user, an_asking
 from tests.fakes import (
     FakeBuilder,
+    FakeBundleStore,
     FakeClock,
     FakeGateway,
     FakeLogStore,
@@ -65,6 +67,9 @@ class World:
     gateway: FakeGateway
     registry: FakeRegistry
     store: FakeSnapshotStore
+    vault: FakeSnapshotStore
+    """Production's store."""
+    bundles: FakeBundleStore
     builder: FakeBuilder
     prover: FakeProver
     logs: FakeLogStore
@@ -99,6 +104,8 @@ async def a_world(directory: Path) -> World:
         gateway=FakeGateway(clock),
         registry=FakeRegistry(),
         store=FakeSnapshotStore(clock),
+        vault=FakeSnapshotStore(clock),
+        bundles=FakeBundleStore(),
         builder=FakeBuilder(clock=clock),
         prover=FakeProver(clock=clock),
         logs=logs,
@@ -130,19 +137,26 @@ class ControlPlane:
         self.world = world
         self.database = database or world.open()
         runtime, gateway = wrap(world.runtime, "Runtime"), wrap(world.gateway, "Gateway")
-        registry, store = wrap(world.registry, "ModelRegistry"), wrap(world.store, "SnapshotStore")
+        registry = wrap(world.registry, "ModelRegistry")
+        stores = {
+            Environment.STAGING: wrap(world.store, "SnapshotStore"),
+            Environment.PRODUCTION: wrap(world.vault, "SnapshotStore"),
+        }
+        bundles = wrap(world.bundles, "BundleStore")
         builder, logs = wrap(world.builder, "EnvironmentBuilder"), wrap(world.logs, "LogStore")
         prover = wrap(world.prover, "Prover")
         clock = world.clock
         self.observed = Observed(runtime, gateway, elapsed=clock.elapsed)
         common: dict[str, Any] = {"database": self.database, "observed": self.observed, "now": clock}
         revisions = RevisionController(
-            registry=registry, store=store, builder=builder, prover=prover, runtime=runtime, nudge=self.nudge,
-            elapsed=clock.elapsed, **common,
+            registry=registry, stores=stores, bundles=bundles, builder=builder, prover=prover, runtime=runtime,
+            nudge=self.nudge, elapsed=clock.elapsed, **common,
         )  # fmt: skip
-        deployments = DeploymentController(registry=registry, store=store, logs=logs, nudge=self.nudge, **common)
+        deployments = DeploymentController(
+            registry=registry, stores=stores, bundles=bundles, logs=logs, nudge=self.nudge, **common
+        )
         routing = RoutingController(gateway=gateway, **common)
-        self.sweeper = Sweeper(database=self.database, store=store, builder=builder, logs=logs, elapsed=clock.elapsed)
+        self.sweeper = Sweeper(database=self.database, stores=stores, builder=builder, logs=logs, elapsed=clock.elapsed)
         self._reconcile: dict[str, Reconcile] = {
             "revision": revisions.reconcile, "deployment": deployments.reconcile, "routing": routing.reconcile,
         }  # fmt: skip

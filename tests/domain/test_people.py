@@ -23,6 +23,8 @@ ADMINISTRATORS = {
     Permission.USER_READ,
     Permission.USER_WRITE,
     Permission.AUDIT_READ,
+    Permission.PRODUCTION_READ,
+    Permission.PRODUCTION_WRITE,
     Permission.PLATFORM_READ,
 }
 

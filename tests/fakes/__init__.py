@@ -12,13 +12,14 @@ from tests.fakes.keys import FakeSigner
 from tests.fakes.logs import FakeLogStore
 from tests.fakes.pods import FakeRuntime, PodFate
 from tests.fakes.proofs import FakeProver, ProofFate
-from tests.fakes.snapshots import CopyFate, FakeSnapshotStore
+from tests.fakes.snapshots import CopyFate, FakeBundleStore, FakeSnapshotStore
 from tests.fakes.tracking import FakeRegistry, FakeTracking
 
 __all__ = [
     "BuildFate",
     "CopyFate",
     "FakeBuilder",
+    "FakeBundleStore",
     "FakeClock",
     "FakeGateway",
     "FakeLogStore",

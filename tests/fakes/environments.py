@@ -104,6 +104,9 @@ class FakeBuilder:
     async def stored(self) -> Sequence[EnvironmentId]:
         return sorted(self.ready)
 
+    async def lock(self, environment: EnvironmentId) -> str:
+        return "scikit-learn==1.9.0 --hash=sha256:00\n" if environment in self.ready else ""
+
     def locate(self, environment: EnvironmentId) -> Path:
         return Path("/environments") / environment
 

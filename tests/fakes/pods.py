@@ -136,6 +136,8 @@ class FakeRuntime:
         counted = [pod for pod in self._pods.values() if pod.revision == revision and pod.draining_since is None]
         for _ in range(scale - len(counted)):
             self._make(revision)
+        for pod in counted[scale:]:
+            pod.draining_since = self._clock.elapsed()
         now_running = sum(pod.revision == revision for pod in self._pods.values())
         self.most_at_once[revision] = max(self.most_at_once[revision], now_running)
 

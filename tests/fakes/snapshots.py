@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
+from typing import Any
 
 from taxiway.domain.conditions import Failure
 from taxiway.domain.errors import (
@@ -21,7 +22,7 @@ from taxiway.domain.ids import (
     SnapshotId,
 )
 from taxiway.domain.snapshots import CopyProgress, CopyState
-from taxiway.ports import Fetch
+from taxiway.ports import Fetch, ReportBytes
 from tests.fakes.clock import FakeClock
 
 
@@ -40,6 +41,19 @@ class _Copy:
     ends_at: float
     fetch: Fetch | None
     progress: CopyProgress
+
+
+class FakeBundleStore:
+    """Keeps documents, unsigned."""
+
+    def __init__(self) -> None:
+        self.documents: dict[ModelVersionId, Mapping[str, Any]] = {}
+
+    async def keep(self, key: ModelVersionId, document: Mapping[str, Any]) -> None:
+        self.documents.setdefault(key, document)
+
+    async def drop(self, key: ModelVersionId) -> None:
+        self.documents.pop(key, None)
 
 
 class FakeSnapshotStore:
@@ -104,6 +118,13 @@ class FakeSnapshotStore:
             raise ArtifactDigestMismatch("The snapshot is not there.", hint="Convert the run again.")
         if digest in self.tampered:
             raise ArtifactDigestMismatch(f"The file '{self.tampered[digest]}' was changed.", hint="Convert it again.")
+
+    async def copy_out(self, digest: SnapshotId, into: Path, report: ReportBytes) -> None:
+        await self.verify(digest)
+        for name, content in self.contents[digest].items():
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            (into / name).write_bytes(content)
+        report(1, 1)
 
     async def drop(self, digest: SnapshotId) -> None:
         if not any(copy.progress.digest == digest for copy in self._copies.values()):

@@ -24,7 +24,7 @@ def test_log_convert_call(platform: Platform) -> None:
     """From ``log_model`` to a prediction over HTTP, with an access token."""
     run_id = platform.python(SKLEARN)
 
-    made = platform.convert(run_id, "first")
+    made = platform.convert(run_id, "first", cpus="2")
 
     assert made.status == "ON", f"{made.reason}: {made.message}"
     assert made.url == f"{platform.url}/staging/fraud/first/{made.version}"
@@ -38,6 +38,9 @@ def test_log_convert_call(platform: Platform) -> None:
     assert refused.status_code == 401
     with platform.client() as client:
         issued = client.issue_token("first", made.version, caller="till 7")
-    answer = httpx2.post(f"{made.url}/invocations", json=ROWS, headers={"Authorization": f"Bearer {issued.token}"})
+    headers = {"Authorization": f"Bearer {issued.token}"}
+    answer = httpx2.post(f"{made.url}/invocations", json=ROWS, headers=headers)
     assert answer.status_code == 200, answer.text
     assert json.loads(answer.content) == {"predictions": [1, 0]}
+    metrics = httpx2.get(f"{made.url}/metrics", headers=headers).text
+    assert "taxiway_pod_workers 2" in metrics, "a worker for each CPU"

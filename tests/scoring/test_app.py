@@ -17,7 +17,7 @@ from taxiway_scoring import app as app_module
 from taxiway_scoring.app import Job, Limits
 from taxiway_scoring.payload import Request
 from taxiway_scoring.refusals import Refused
-from tests.scoring.apps import FakePredictor, a_contract, an_app, ask, predict
+from tests.scoring.apps import FakePredictor, X, a_contract, an_app, ask, predict
 
 INPUT = {"inputs": [1.5]}
 
@@ -140,6 +140,31 @@ async def test_no_rows_are_the_callers_trouble_when_the_model_cannot_predict_non
     status, problem = await predict(an_app(fail), b"x\n", content_type="text/csv")
     assert status == 422
     assert (await predict(an_app(lambda _: []), {"inputs": []})) == (200, {"predictions": []})
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"dataframe_split": {"columns": ["x"], "data": [[1.5], [None]]}}, "application/json"),
+        ({"dataframe_records": [{"x": 1.5}, {"x": None}]}, "application/json"),
+        ({"instances": [{"x": 1.5}, {"x": None}]}, "application/json"),
+        ({"inputs": {"x": [1.5, None]}}, "application/json"),
+        ({"inputs": [1.5, None]}, "application/json"),
+        (b"x\n1.5\nNA\n", "text/csv"),
+        (b"x\n1.5\n-inf\n", "text/csv"),
+    ],
+)
+async def test_a_value_that_is_missing_is_named_where_the_model_fails(body: object, kind: str) -> None:
+    """Or callers would be told to come again, and the gateway would leave the pod for a while."""
+
+    def fail(_request: object) -> None:
+        raise ValueError("Input X contains NaN of secret-value")
+
+    status, problem = await predict(an_app(fail, contract=X), body, content_type=kind)
+    what = "is infinite" if b"inf" in str(body).encode() else "has no value"
+    assert (status, problem["reason"], problem["row"], problem["column"]) == (422, "ContractViolation", 1, "x")
+    assert f"The model raised ValueError, and row 1, column 'x' {what}" in problem["detail"]
+    assert "secret" not in json.dumps(problem)
 
 
 @pytest.mark.parametrize("value", [object(), [1j], {1: object()}])

@@ -17,7 +17,7 @@ from taxiway_scoring.deadlines import Overdue
 from taxiway_scoring.decoding import Decoder, Rows
 from taxiway_scoring.payload import Request
 from taxiway_scoring.serving import AsTable, RowPath
-from tests.scoring.apps import ByRows, FakePredictor, Wire, X, an_app, predict
+from tests.scoring.apps import ByRows, FakePredictor, Wire, X, a_post, an_app, predict
 
 
 class Doubles(ByRows):
@@ -37,6 +37,13 @@ class Doubles(ByRows):
         if (values < 0).any():
             raise ValueError
         return values * 2
+
+
+class Needs(Doubles):
+    """Fails without a value."""
+
+    def predict(self, rows: Rows) -> Any:
+        return [row[0] * 2 for row in rows]
 
 
 def by_rows(request: Request) -> Any:
@@ -123,6 +130,16 @@ async def test_a_failure_is_its_own_requests_only() -> None:
     assert [status for status, _, _ in answers] == [200, 500, 200]
     assert json.loads(answers[1][2])["reason"] == "PredictionFailed"
     assert answers[1][1]["x-request-id"] == "of--1.0"
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+async def test_a_plan_that_needs_a_value_tells_which(is_quick: bool) -> None:
+    wire = Wire(an_app_with(Needs(), is_quick=is_quick))
+    body = b'{"dataframe_split": {"columns": ["x"], "data": [[1.0], [null]]}}'
+    wire.feed(a_post(body, "Content-Type: application/json"))
+    ((status, _, answer),) = await wire.settle()
+    problem = json.loads(answer)
+    assert (status, problem["row"], problem["column"]) == (422, 1, "x")
 
 
 async def test_requests_that_are_sent_ahead_are_answered_in_order() -> None:

@@ -8,12 +8,15 @@ import pytest
 from sqlalchemy.exc import NoResultFound
 
 from taxiway.domain.ids import ModelVersionId, SnapshotId
+from taxiway.domain.models import Environment
 from taxiway.domain.snapshots import SnapshotState, SnapshotWanted
 from taxiway.store import snapshots
 from taxiway.store.database import Database
 from tests.builders import DIGEST, NOW, PROJECT, a_failure, a_ref, a_snapshot, a_stored_snapshot
 
 KEY = ModelVersionId("v1")
+
+STAGING = Environment.STAGING
 
 
 async def test_a_copy_is_remembered_and_what_was_seen_of_it(database: Database) -> None:
@@ -40,8 +43,8 @@ async def test_equal_files_are_counted_for_all_who_share_them(database: Database
             await snapshots.insert_copy(tx, copy, project=PROJECT, source=a_ref())
         waiting = a_snapshot(model_version=ModelVersionId("v3"))
         await snapshots.insert_copy(tx, waiting, project=PROJECT, source=a_ref())
-        assert await snapshots.users_of(tx, DIGEST) == 3
-        assert await snapshots.users_of(tx, SnapshotId("00" * 32)) == 0
-        assert await snapshots.digests(tx) == [DIGEST]
+        assert await snapshots.users_of(tx, DIGEST, STAGING) == 3
+        assert await snapshots.users_of(tx, SnapshotId("00" * 32), STAGING) == 0
+        assert await snapshots.digests(tx, STAGING) == [DIGEST]
         await snapshots.forget(tx, ModelVersionId("v0"))
-        assert await snapshots.users_of(tx, DIGEST) == 2
+        assert await snapshots.users_of(tx, DIGEST, STAGING) == 2

@@ -27,9 +27,9 @@ from taxiway_scoring.contract import NULLABLE, Contract, Mismatch, Tensor, check
 from taxiway_scoring.deadlines import Overdue
 from taxiway_scoring.decoding import Rows
 from taxiway_scoring.docs import POLICY, page
-from taxiway_scoring.payload import JSON_TYPE, Request, lacking, read_request
+from taxiway_scoring.payload import JSON_TYPE, Request, find_gap, lacking, read_request
 from taxiway_scoring.predictor import Predictor
-from taxiway_scoring.refusals import Refused, listed, malformed
+from taxiway_scoring.refusals import ModelFailed, Refused, listed, malformed, violation
 from taxiway_scoring.serving import RowPath
 from taxiway_scoring.spool import Spool
 from taxiway_scoring.streaming import (
@@ -554,7 +554,8 @@ class ScoringApp:
             body = body if isinstance(body, bytes) else b"".join(body)
             head = (self._head % (len(body), one.request_id)).encode("latin-1")
             response = HttpResponse(200, body, rows=rows, head=head)
-        except Refused as refusal:
+        except Refused as error:
+            refusal = _explained(error, self._contract, lambda: _as_request(self._contract, one.rows))
             response = self._problem(refusal.status, refusal.reason, refusal.message, one.request_id, **refusal.places)
         except Exception:
             log.exception("request %s failed", one.request_id)
@@ -617,10 +618,16 @@ class ScoringApp:
         if path is not None and _is_json(header):
             rows = path.decoder.decode(body)
             if rows is not None:
-                return _call(path.plan.predict, rows)
+                try:
+                    return _call(path.plan.predict, rows)
+                except ModelFailed as error:
+                    raise _explained(error, self._contract, lambda: _as_request(self._contract, rows)) from None
         checked = read_request(self._contract, body, header, is_typed=predictor.is_typed)
         if path is not None and checked.form == "table" and checked.value.is_plain:
-            return _call(path.plan.predict_columns, checked.value)
+            try:
+                return _call(path.plan.predict_columns, checked.value)
+            except ModelFailed as error:
+                raise _explained(error, self._contract, lambda: checked) from None
         self.telemetry.careful += 1
         return _careful(self._contract, predictor, checked)
 
@@ -838,17 +845,35 @@ def _careful(contract: Contract, predictor: Predictor, request: Request) -> Any:
     """Predict; tell a model that cannot do with what its signature allows from one that fails."""
     try:
         return _call(predictor.predict, request)
-    except Refused as refusal:
-        if refusal.reason != "PredictionFailed":
-            raise
+    except ModelFailed as error:
         if request.rows == 0:
             message = "The input has no rows, and the model cannot predict none."
             raise Refused(422, "ContractViolation", message) from None
         missing = lacking(contract, request)
         if not missing:
-            raise
+            raise _explained(error, contract, lambda: request) from None
         message = f"The model cannot predict without {listed(missing)}, though its signature calls that optional."
         raise Refused(422, "ContractViolation", message, column=missing[0]) from None
+
+
+def _explained(refusal: Refused, contract: Contract, request: Callable[[], Request]) -> Refused:
+    """Return the refusal of a request by which a model failed that may lack a value that the model needs.
+
+    That is the caller's to mend: a failure of the server's would be sent again, and gateways leave pods that have many.
+    """
+    gap = find_gap(contract, request()) if isinstance(refusal, ModelFailed) else None
+    if gap is None or not isinstance(refusal, ModelFailed):
+        return refusal
+    row, column, what = gap
+    message = (
+        f"The model raised {refusal.kind}, and row {row}, column '{column}' {what}: "
+        "its signature allows that, but it seems to need a finite value."
+    )
+    return violation(message, row=row, column=column)
+
+
+def _as_request(contract: Contract, rows: Rows) -> Request:
+    return Request("dataframe_split", {"columns": contract.names, "data": rows}, rows=len(rows))
 
 
 def _plain(predictions: Any) -> Any:
@@ -876,9 +901,7 @@ def _call(predict: Callable[[Any], Any], given: Any) -> Any:
         raise
     except Exception as error:
         log.exception("the model failed")
-        raise Refused(
-            500, "PredictionFailed", f"The model raised {type(error).__name__}; its log says where."
-        ) from None
+        raise ModelFailed(error) from None
 
 
 _KINDS_OF = {"boolean": "b", "string": "U", "integer": "iu", "long": "iu", "float": "f", "double": "f"}

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +104,53 @@ def lacking(contract: Contract, request: Request) -> list[str]:
         return []
     known = set(given)
     return [name for name in contract.names if name not in known]
+
+
+def find_gap(contract: Contract, request: Request) -> tuple[int, str, str] | None:
+    """Return the first place of a checked table with no value or an infinite one: row, column, and what it is.
+
+    Contracts allow both where MLflow does, and many models cannot do with them.
+    """
+    for name, cells in _columns_of(contract, request):
+        for row, cell in enumerate(cells):
+            if cell is None or cell != cell:
+                return row, name, "has no value"
+            if isinstance(cell, float) and math.isinf(cell):
+                return row, name, "is infinite"
+    return None
+
+
+def _columns_of(contract: Contract, request: Request) -> Iterator[tuple[str, Iterable[Any]]]:
+    """Yield the contract's scalar columns that a request has, as far as it is a table."""
+    value: Any = request.value
+    scalars = {column.name: column.type.kind for column in contract.columns if column.type.is_scalar}
+    if request.form == "table":
+        yield from ((name, value.cells(at)) for at, name in enumerate(value.names))
+    elif request.form == "csv":
+        header, *lines = csv.reader(io.StringIO(value.lstrip("\ufeff"), newline=""))
+        for at, name in enumerate(header):
+            if scalars.get(name, "binary") not in ("string", "binary"):
+                yield name, (_number_of(line[at]) for line in lines if len(line) > at)
+    elif request.form == "dataframe_split":
+        names = [str(name) for name in value.get("columns") or contract.names]
+        rows = [row if isinstance(row, (list, tuple)) else [row] for row in value["data"]]
+        yield from ((name, [row[at] for row in rows]) for at, name in enumerate(names) if name in scalars)
+    elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+        yield from ((name, [row[name] for row in value if name in row]) for name in contract.names if name in scalars)
+    elif isinstance(value, dict):
+        for name in contract.names:
+            if name in scalars and name in value:
+                yield name, value[name] if isinstance(value[name], list) else [value[name]]
+    elif isinstance(value, list) and len(contract.columns) == 1:
+        yield contract.columns[0].name or "", value
+
+
+def _number_of(text: str) -> Any:
+    """Return what matters of a text in CSV: that it is missing, or infinite."""
+    text = text.strip()
+    if text in MISSING_TEXTS:
+        return None
+    return math.inf if text.lower().lstrip("+-") in ("inf", "infinity") else text
 
 
 # ------------------------------------------------------------------ JSON

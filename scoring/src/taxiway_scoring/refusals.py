@@ -19,6 +19,14 @@ class Refused(Exception):
         """Answered as the Open Inference Protocol wants it, with a member ``error``."""
 
 
+class ModelFailed(Refused):
+    """The model's own code raised; the log says where."""
+
+    def __init__(self, error: Exception) -> None:
+        self.kind = type(error).__name__
+        super().__init__(500, "PredictionFailed", f"The model raised {self.kind}; its log says where.")
+
+
 def malformed(message: str) -> Refused:
     """Make a refusal of a body that is not what its content type says."""
     return Refused(400, "MalformedBody", message)

@@ -24,7 +24,7 @@ async def list_access_tokens(
 ) -> AccessTokenList:
     """List a deployment's access tokens, newest first, also those that no longer count; never their texts."""
     found = await services.access_tokens.list_all(name_of(project, model, version))
-    return AccessTokenList(items=await _tokens_out(services, found))
+    return AccessTokenList(items=await tokens_out(services, found))
 
 
 @router.post(VERSION + "/access-tokens", permission=Permission.TOKEN_WRITE, status_code=201)
@@ -40,7 +40,7 @@ async def issue_access_token(
     token, text = await services.access_tokens.issue(
         asking, name_of(project, model, version), caller=wanted.caller, life=timedelta(days=wanted.days)
     )
-    (shown,) = await _tokens_out(services, [token])
+    (shown,) = await tokens_out(services, [token])
     return IssuedAccessTokenOut(**shown.model_dump(), token=text)
 
 
@@ -55,11 +55,12 @@ async def revoke_access_token(
 ) -> AccessTokenOut:
     """Make the gateway refuse an access token, within two seconds. Revoked already: no effect."""
     revoked = await services.access_tokens.revoke(asking, name_of(project, model, version), AccessTokenId(token))
-    (shown,) = await _tokens_out(services, [revoked])
+    (shown,) = await tokens_out(services, [revoked])
     return shown
 
 
-async def _tokens_out(services: ApiServices, found: Iterable[AccessToken]) -> list[AccessTokenOut]:
+async def tokens_out(services: ApiServices, found: Iterable[AccessToken]) -> list[AccessTokenOut]:
+    """Show access tokens with the names of who made them."""
     tokens = list(found)
     names = await services.users.names(token.created_by for token in tokens)
     return [shapes.access_token_out(token, created_by=names.get(token.created_by, "")) for token in tokens]

@@ -22,6 +22,7 @@ from taxiway.api import (
     models,
     platform,
     problems,
+    production,
     projects,
     sessions,
     tracking,
@@ -48,6 +49,7 @@ ROUTERS = (
     tracking.router,
     models.router,
     access_tokens.router,
+    production.router,
     logs.router,
     platform.plain_router,
 )
@@ -60,6 +62,7 @@ TAGS = [
     {"name": "tracking", "description": "Experiments, runs and artifacts, as MLflow keeps them."},
     {"name": "models", "description": "Convert to model; model versions and their staging deployments."},
     {"name": "access tokens", "description": "What callers show to endpoints."},
+    {"name": "production", "description": "Promotions and production deployments; administrators only."},
     {"name": "logs", "description": "Build logs and container logs, of dead pods too."},
 ]
 

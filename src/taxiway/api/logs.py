@@ -15,6 +15,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from taxiway.api import shapes
 from taxiway.api.models import VERSION, name_of
 from taxiway.api.parameters import AfterSequence, Contains, LineLimit, ModelPath, ProjectPath, Tail, VersionPath
+from taxiway.api.production import NAMED, NamePath
 from taxiway.api.reading import read_log
 from taxiway.api.routing import Asker, TaxiwayRouter
 from taxiway.api.services import ApiServices, Services, Streams
@@ -23,7 +24,7 @@ from taxiway.domain.errors import InvalidInput, NotFound
 from taxiway.domain.logs import LogKind, LogName
 from taxiway.domain.people import Permission
 from taxiway.domain.revisions import Revision
-from taxiway.services.deployments import DeploymentDetail, DeploymentName
+from taxiway.services.deployments import DeploymentDetail, Name, ProductionName
 from taxiway.telemetry.metrics import ControlMetrics
 from taxiway.wire.logs import PodLogList, PodLogOut
 from taxiway.wire.models import LogLineOut, LogPageOut
@@ -55,7 +56,7 @@ class Chosen:
     deployment: Deployment
 
 
-async def choose_log(services: ApiServices, name: DeploymentName, kind: Kind, pod: str | None) -> Chosen:
+async def choose_log(services: ApiServices, name: Name, kind: Kind, pod: str | None) -> Chosen:
     """Find the log. Raises NotFound for a pod that is none of this deployment's."""
     detail = await services.deployments.detail(name)
     if kind is Kind.BUILD:
@@ -92,6 +93,13 @@ async def list_pods(
     return PodLogList(items=[pod async for pod in _kept_pods(services, detail)])
 
 
+@router.get(NAMED + "/pods", permission=Permission.PRODUCTION_READ)
+async def list_production_pods(deployment: NamePath, services: Services) -> PodLogList:
+    """List pods, living and dead, whose logs are kept; newest first."""
+    detail = await services.deployments.detail(ProductionName(name=deployment))
+    return PodLogList(items=[pod async for pod in _kept_pods(services, detail)])
+
+
 async def _kept_pods(services: ApiServices, detail: DeploymentDetail) -> AsyncIterator[PodLogOut]:
     for revision in reversed(detail.revisions):
         living = {str(pod.id): pod for pod in services.pods_of(revision.id)}
@@ -115,7 +123,38 @@ async def get_log(
     limit: LineLimit = 1000,
 ) -> LogPageOut:
     """Read the build log of the newest revision, or a pod's log. Follow with ``after=next_sequence``."""
-    chosen = await choose_log(services, name_of(project, model, version), kind, pod)
+    name = name_of(project, model, version)
+    return await _page(services, name, kind, pod, after=after, tail=tail, contains=contains, limit=limit)
+
+
+@router.get(NAMED + "/logs/{kind}", permission=Permission.PRODUCTION_READ)
+async def get_production_log(
+    deployment: NamePath,
+    kind: KindPath,
+    services: Services,
+    pod: PodQuery = None,
+    after: AfterSequence = None,
+    tail: Tail = None,
+    contains: Contains = None,
+    limit: LineLimit = 1000,
+) -> LogPageOut:
+    """Read the build log of the newest revision, or a pod's log. Follow with ``after=next_sequence``."""
+    name = ProductionName(name=deployment)
+    return await _page(services, name, kind, pod, after=after, tail=tail, contains=contains, limit=limit)
+
+
+async def _page(
+    services: ApiServices,
+    name: Name,
+    kind: Kind,
+    pod: str | None,
+    *,
+    after: int | None,
+    tail: int | None,
+    contains: str | None,
+    limit: int,
+) -> LogPageOut:
+    chosen = await choose_log(services, name, kind, pod)
     if chosen.name is None:
         is_over = chosen.deployment.verdict.status in SETTLED
         return LogPageOut(log="", lines=[], next_sequence=after or 0, is_complete=is_over)

@@ -33,6 +33,7 @@ from taxiway.wire.models import (
     ModelVersionPage,
     PreflightOut,
 )
+from taxiway.wire.production import ProductionConfigurationIn, PromotionIn
 
 router = TaxiwayRouter(tags=["models"])
 
@@ -70,14 +71,17 @@ def _request(services: ApiServices, project: str, run: str, wanted: ConversionIn
         run=RunId(run),
         model=wanted.model,
         logged_model=wanted.logged_model,
-        resources=_resources(services.default_resources, wanted),
+        resources=resources_of(services.default_resources, wanted),
         options=shapes.options_in(services.default_options, wanted),
         needs_token=wanted.needs_token,
         tags=wanted.tags,
     )
 
 
-def _resources(base: Resources, wanted: ConversionIn | ConfigurationIn) -> Resources:
+def resources_of(
+    base: Resources, wanted: ConversionIn | ConfigurationIn | PromotionIn | ProductionConfigurationIn
+) -> Resources:
+    """Return the resources that are asked for; what is left out is as in ``base``."""
     return Resources(
         memory_bytes=base.memory_bytes if wanted.memory is None else parse_memory(wanted.memory),
         cpus=base.cpus if wanted.cpus is None else parse_cpus(wanted.cpus),
@@ -256,7 +260,7 @@ async def configure_model_version(
     changed = await services.deployments.configure(
         asking,
         name,
-        resources=_resources(present.resources, wanted),
+        resources=resources_of(present.resources, wanted),
         options=shapes.options_in(present.options, wanted),
         needs_token=wanted.needs_token,
         tags=wanted.tags,

@@ -32,6 +32,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "MalformedModel": (422, "The logged model cannot be understood"),
     "UnsupportedRequirements": (422, "The model's packages cannot be had that way"),
     "NoInterpreter": (422, "No fitting Python is installed"),
+    "GatesFailed": (422, "Some gates do not hold"),
     "LimitReached": (422, "A limit would be exceeded"),
     "EnvironmentFailed": (422, "The model environment cannot be built"),
     "ArtifactDigestMismatch": (422, "A file is not what it was"),

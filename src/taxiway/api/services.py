@@ -22,6 +22,7 @@ from taxiway.services.conversions import Conversions
 from taxiway.services.deployments import Deployments
 from taxiway.services.events import Events
 from taxiway.services.projects import Projects
+from taxiway.services.promotions import Promotions
 from taxiway.services.runs import Runs
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
@@ -42,6 +43,7 @@ class ApiServices:
     runs: Runs
     conversions: Conversions
     deployments: Deployments
+    promotions: Promotions
     access_tokens: AccessTokens
     logs: LogStore
     pods_of: Callable[[RevisionId], Sequence[PodObservation]]

@@ -8,13 +8,14 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from taxiway.domain.access_tokens import AccessToken
-from taxiway.domain.compatibility import breaking
+from taxiway.domain.compatibility import Change, breaking
 from taxiway.domain.conditions import Condition, Failure, Phase
 from taxiway.domain.deployments import Deployment, DeploymentWanted, Status
 from taxiway.domain.logs import LogLine, LogPage
-from taxiway.domain.models import LoggedModel, ModelFacts
+from taxiway.domain.models import LoggedModel, ModelFacts, ModelVersion
 from taxiway.domain.people import Permission, Principal
 from taxiway.domain.pods import PodObservation
+from taxiway.domain.promotions import GateResult, Promotion
 from taxiway.domain.resources import Resources, format_cpus, format_memory
 from taxiway.domain.revisions import (
     Method,
@@ -50,6 +51,7 @@ from taxiway.wire.models import (
     SignatureOut,
     SnapshotOut,
 )
+from taxiway.wire.production import GateOut, ProductionDetailOut, ProductionOut, PromotionRecordOut, RevisionRecordOut
 from taxiway.wire.tracking import ArtifactOut, ExperimentOut, LoggedModelOut, MetricPointOut, RunOut
 
 
@@ -80,7 +82,79 @@ def contract_changes_out(found: ContractChanges) -> ContractChangesOut:
     return ContractChangesOut(
         since=found.since,
         is_compatible=not breaking(found.changes),
-        changes=[ContractChangeOut(**asdict(change)) for change in found.changes],
+        changes=[contract_change_out(change) for change in found.changes],
+    )
+
+
+def contract_change_out(change: Change) -> ContractChangeOut:
+    """Show one difference."""
+    return ContractChangeOut(**asdict(change))
+
+
+def gate_out(gate: GateResult) -> GateOut:
+    """Show how a gate stands."""
+    return GateOut(**asdict(gate))
+
+
+def production_out(deployment: Deployment, *, public_url: str, owner: str) -> ProductionOut:
+    """Show a production deployment."""
+    fields = _version_fields(deployment, public_url=public_url, owner=owner)
+    return ProductionOut(
+        name=deployment.name,
+        customer=deployment.customer,
+        min_pods=deployment.scale.minimum,
+        max_pods=deployment.scale.maximum,
+        **{key: fields[key] for key in fields.keys() & ProductionOut.model_fields.keys()},
+    )
+
+
+def production_detail_out(
+    shown: ProductionOut,
+    detail: DeploymentDetail,
+    *,
+    pods: Mapping[Any, Sequence[PodObservation]],
+    history: Sequence[tuple[Promotion, ModelVersion | None]],
+) -> ProductionDetailOut:
+    """Show a production deployment with all that belongs to it."""
+    return ProductionDetailOut(
+        **shown.model_dump(),
+        revisions=[
+            revision_out(each, pods.get(each.id, ()))
+            for each in detail.revisions
+            if each.state is not RevisionState.RETIRED
+        ],
+        snapshot=snapshot_out(detail.snapshot),
+        conditions=[condition_out(each) for each in detail.deployment.conditions],
+        history=[_revision_record_out(each) for each in reversed(detail.revisions)],
+        promotions=[
+            PromotionRecordOut(
+                project=version.project,
+                model=version.model,
+                version=version.version,
+                digest=promotion.digest,
+                gates=[gate_out(gate) for gate in promotion.gates],
+                reason=promotion.reason,
+                promoted_by=promotion.promoted_by,
+                promoted_at=promotion.promoted_at,
+            )
+            for promotion, version in history
+            if version is not None
+        ],
+    )
+
+
+def _revision_record_out(revision: Revision) -> RevisionRecordOut:
+    return RevisionRecordOut(
+        number=revision.number,
+        state=str(revision.state),
+        project=revision.project,
+        model=revision.model,
+        version=revision.version,
+        memory=format_memory(revision.resources.memory_bytes),
+        cpus=format_cpus(revision.resources.cpus),
+        made_by=revision.made_by,
+        made_at=revision.created_at,
+        why=revision.why,
     )
 
 

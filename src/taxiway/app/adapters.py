@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,15 +11,18 @@ from pathlib import Path
 from taxiway.app.gates import Gate, gated
 from taxiway.app.places import Places
 from taxiway.app.scoring_code import lay_out_scoring
+from taxiway.artifacts.bundles import FileBundleStore
 from taxiway.artifacts.files import FileSnapshotStore
 from taxiway.domain.logs import LogKind
+from taxiway.domain.models import Environment
 from taxiway.domain.resources import Resources, parse_cpus, parse_memory
-from taxiway.domain.revisions import ScoringOptions
+from taxiway.domain.revisions import RevisionSpec, ScoringOptions
 from taxiway.environments.builder import UvEnvironmentBuilder
 from taxiway.gateway.envoy import EnvoyGateway
-from taxiway.keys.signer import FileSigner
+from taxiway.keys.signer import BUNDLES, FileSigner
 from taxiway.monitoring.logs import FileLogStore, LogPlaces, open_build_log
 from taxiway.ports import (
+    BundleStore,
     EnvironmentBuilder,
     Gateway,
     LogStore,
@@ -46,7 +50,8 @@ class Adapters:
     gateway: Gateway
     tracking: Tracking
     registry: ModelRegistry
-    snapshots: SnapshotStore
+    snapshots: Mapping[Environment, SnapshotStore]
+    bundles: BundleStore
     environments: EnvironmentBuilder
     prover: Prover
     logs: LogStore
@@ -87,7 +92,14 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         },
     )
     logs = FileLogStore(log_places)
-    snapshots = FileSnapshotStore(places.data / "snapshots")
+    stores = {
+        Environment.STAGING: FileSnapshotStore(places.data / "snapshots"),
+        Environment.PRODUCTION: FileSnapshotStore(places.vault),
+    }
+
+    def locate_snapshot(spec: RevisionSpec) -> Path:
+        return stores[spec.lives_in].locate(spec.snapshot)
+
     wanted = settings.environments
     builder = UvEnvironmentBuilder(
         places.data / "environments",
@@ -108,7 +120,7 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
             dead_logs=log_places.dead_pods,
             scoring=scoring,
         ),
-        locate_snapshot=snapshots.locate,
+        locate_snapshot=locate_snapshot,
         locate_environment=builder.locate,
         locate_proof=lambda spec: prover.locate(spec),
         level=None if settings.pods.isolation == "strongest" else Level(settings.pods.isolation),
@@ -117,11 +129,13 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
     prover = ProcessProver(
         places.data / "proofs",
         scoring=scoring,
-        locate_snapshot=snapshots.locate,
+        locate_snapshot=locate_snapshot,
         locate_environment=builder.locate,
         confine=processes.confine,
         locate_home=lambda pod: places.pods / pod / "home",
     )
+    keys = FileSigner(places.keys, BUNDLES)
+    bundles = FileBundleStore(places.bundles, sign=keys.sign_bytes, public_keys=keys.public_keys())
     envoy = EnvoyGateway(places.gateway, admin_socket=places.envoy_admin_socket, child=places.envoy_child)
     connection = MLflowConnection.over(places.mlflow_socket)
     return Adapters(
@@ -129,7 +143,8 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         gateway=gated(envoy, "Gateway", gate),
         tracking=gated(MLflowTracking(connection), "Tracking", gate),
         registry=gated(MLflowRegistry(connection), "ModelRegistry", gate),
-        snapshots=gated(snapshots, "SnapshotStore", gate),
+        snapshots={environment: gated(store, "SnapshotStore", gate) for environment, store in stores.items()},
+        bundles=gated(bundles, "BundleStore", gate),
         environments=gated(builder, "EnvironmentBuilder", gate),
         prover=gated(prover, "Prover", gate),
         logs=gated(logs, "LogStore", gate),

@@ -29,6 +29,7 @@ from taxiway.app.platform import engine_status, places_of
 from taxiway.control.lease import Lease
 from taxiway.control.observed import Observed
 from taxiway.domain.platform import EngineFacts, PlatformFacts
+from taxiway.domain.promotions import FormatPolicy
 from taxiway.domain.resources import Capacity
 from taxiway.gateway.start import envoy_child, write_bootstrap
 from taxiway.keys.signer import FileSigner
@@ -42,6 +43,7 @@ from taxiway.services.deployments import Deployments
 from taxiway.services.events import Events
 from taxiway.services.passwords import PasswordHasher
 from taxiway.services.projects import Projects
+from taxiway.services.promotions import Promotions
 from taxiway.services.runs import Runs
 from taxiway.services.sessions import Sessions
 from taxiway.services.tracking_changes import TrackingChanges
@@ -199,6 +201,14 @@ def open_services(
             now=now,
         ),
         deployments=Deployments(database=database, capacity=capacity, nudge=nudges, now=now),
+        promotions=Promotions(
+            database=database,
+            capacity=capacity,
+            policy=FormatPolicy(settings.production.file_formats),
+            is_isolated=lambda: settings.production.allow_plain_isolation or _isolation_in_force(settings) != "plain",
+            nudge=nudges,
+            now=now,
+        ),
         access_tokens=AccessTokens(database=database, signer=adapters.signer, nudge=nudges, now=now),
         logs=adapters.logs,
         pods_of=observed.pods,

@@ -81,7 +81,7 @@ class Loops:
         self._nudges.join(controllers)
         sweeper = Sweeper(
             database=self._database,
-            store=self._adapters.snapshots,
+            stores=self._adapters.snapshots,
             builder=self._adapters.environments,
             logs=self._adapters.logs,
         )
@@ -108,7 +108,8 @@ class Loops:
         revision = RevisionController(
             database=self._database,
             registry=adapters.registry,
-            store=adapters.snapshots,
+            stores=adapters.snapshots,
+            bundles=adapters.bundles,
             builder=adapters.environments,
             prover=adapters.prover,
             runtime=adapters.runtime,
@@ -119,7 +120,8 @@ class Loops:
         deployment = DeploymentController(
             database=self._database,
             registry=adapters.registry,
-            store=adapters.snapshots,
+            stores=adapters.snapshots,
+            bundles=adapters.bundles,
             logs=adapters.logs,
             observed=self._observed,
             nudge=self._nudges,

@@ -28,6 +28,16 @@ class Places:
         return self.data / "keys"
 
     @property
+    def vault(self) -> Path:
+        """Production's snapshots."""
+        return self.data / "production" / "snapshots"
+
+    @property
+    def bundles(self) -> Path:
+        """Production's bundles."""
+        return self.data / "production" / "bundles"
+
+    @property
     def gateway(self) -> Path:
         """Envoy's configuration files."""
         return self.data / "gateway"

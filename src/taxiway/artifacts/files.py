@@ -25,7 +25,7 @@ from taxiway.domain.conditions import Failure
 from taxiway.domain.errors import ArtifactDigestMismatch, LimitReached, MalformedModel, OutOfDisk, TaxiwayError
 from taxiway.domain.ids import ModelVersionId, SnapshotId
 from taxiway.domain.snapshots import CopyProgress, CopyState
-from taxiway.ports import Fetch
+from taxiway.ports import Fetch, ReportBytes
 from taxiway_scoring import manifest
 
 RESERVE_BYTES = 256 << 20
@@ -149,6 +149,27 @@ class FileSnapshotStore:
                 hint="Find out who changed the snapshot; convert the run again for a new copy.",
                 path=error.path,
             ) from error
+
+    async def copy_out(self, digest: SnapshotId, into: Path, report: ReportBytes) -> None:
+        """Copy a snapshot's files into an existing empty directory, and check that they are those. May be cancelled.
+
+        Raises ArtifactDigestMismatch for what is not there or not what was sealed.
+        """
+        files = self.locate(digest) / "files"
+        entries = await asyncio.to_thread(manifest.build, files)
+        total, done = sum(entry.size for entry in entries), 0
+        for entry in entries:
+            target = into / entry.path
+            await asyncio.to_thread(_copy_file, files / entry.path, target)
+            done += entry.size
+            report(done, total)
+        copied = manifest.digest(manifest.dump(await asyncio.to_thread(manifest.build, into)))
+        if copied != digest:
+            raise ArtifactDigestMismatch(
+                f"What was copied of snapshot {digest[:12]} is not what was sealed.",
+                hint="Find out who changed the snapshot; convert the run again for a new copy.",
+                path="",
+            )
 
     async def drop(self, digest: SnapshotId) -> None:
         """Delete a copy. An unknown one is already gone, one that a copy of this process ended in stays: no error.
@@ -281,6 +302,11 @@ async def _in_thread(copy: _Copy, work: Callable[[], T]) -> T:
         copy.stop.set()
         await asyncio.gather(running, return_exceptions=True)
         raise
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shutil.copyfile(source, target)
 
 
 def seal(making: Path, go_on: Callable[[int], None]) -> tuple[SnapshotId, tuple[manifest.FileEntry, ...]]:

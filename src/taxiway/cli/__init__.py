@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from taxiway.cli import audit, models, people, platform, tracking
+from taxiway.cli import audit, models, people, platform, production, tracking
 from taxiway.domain.errors import TaxiwayError
 
 application = typer.Typer(
@@ -25,6 +25,7 @@ platform.add_to(application)
 people.add_to(application)
 tracking.add_to(application)
 models.add_to(application)
+production.add_to(application)
 audit.add_to(application)
 
 

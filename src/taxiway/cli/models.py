@@ -24,8 +24,10 @@ from taxiway.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from taxiway.client import Client
-    from taxiway.wire.models import ModelVersionDetailOut
+    from taxiway.wire.models import LogPageOut, ModelVersionDetailOut
 
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ON, OFF or Failed.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait.")]
@@ -361,27 +363,37 @@ def logs(
     as_json: AsJson = False,
 ) -> None:
     """Read the container log or the build log."""
+    name, number = split_version(version)
+    with connected() as client:
+
+        def read(after: int | None, lines: int | None) -> LogPageOut:
+            return client.logs(
+                name, number, kind="build" if build else "pod", pod=pod, after=after, tail=lines, contains=grep,
+                project=project,
+            )  # fmt: skip
+
+        print_log(read, tail=tail, follow=follow, as_json=as_json)
+
+
+def print_log(
+    read: Callable[[int | None, int | None], LogPageOut], *, tail: int | None, follow: bool, as_json: bool
+) -> None:
+    """Print a log's lines; ``read`` gives those after a sequence, or the last so many."""
     import time
 
-    name, number = split_version(version)
-    kind, after, first = ("build" if build else "pod"), None, True
-    with connected() as client:
-        while True:
-            page = client.logs(
-                name, number, kind=kind, pod=pod, after=after, tail=tail if first else None,
-                contains=grep, project=project,
-            )  # fmt: skip
-            for line in page.lines:
-                text = json.dumps(line.model_dump(mode="json")) if as_json else line.text
-                typer.echo(text)
-            first, grew = False, page.next_sequence != after
-            after = page.next_sequence
-            if tail is not None and not follow:
-                return
-            if not grew and (page.is_complete or not follow):
-                return
-            if not page.lines and follow:
-                time.sleep(0.5)
+    after: int | None = None
+    is_first = True
+    while True:
+        page = read(after, tail if is_first else None)
+        for line in page.lines:
+            typer.echo(json.dumps(line.model_dump(mode="json")) if as_json else line.text)
+        grew, is_first, after = page.next_sequence != after, False, page.next_sequence
+        if tail is not None and not follow:
+            return
+        if not grew and (page.is_complete or not follow):
+            return
+        if not page.lines and follow:
+            time.sleep(0.5)
 
 
 @model.command("pods")

@@ -34,7 +34,8 @@ def add_to(application: typer.Typer) -> None:
     application.command("reset-password")(reset_password)
 
 
-def _settings(data_dir: Path | None, file: Path | None, **server: object) -> Settings:
+def read_settings_of(data_dir: Path | None, file: Path | None, **server: object) -> Settings:
+    """Read the settings; what is given here counts before all else."""
     from taxiway.settings import read_settings
 
     overrides: dict[str, object] = {}
@@ -50,8 +51,8 @@ def _running(data_dir: Path | None, file: Path | None) -> Settings:
     """Read the settings as the platform runs with them, which may have been given another port."""
     from taxiway.app import platform
 
-    port = platform.running_port(_settings(data_dir, file))
-    return _settings(data_dir, file, port=port)
+    port = platform.running_port(read_settings_of(data_dir, file))
+    return read_settings_of(data_dir, file, port=port)
 
 
 def up(
@@ -71,10 +72,10 @@ def up(
     from taxiway.app.first_start import first_start
 
     os.umask(0o077)
-    settings = _settings(data_dir, settings_file, port=port)
+    settings = read_settings_of(data_dir, settings_file, port=port)
     if platform.is_up(settings):
         port = platform.running_port(settings)
-        settings = _settings(data_dir, settings_file, port=port)
+        settings = read_settings_of(data_dir, settings_file, port=port)
         platform.wait_until_up(settings, _tell)
         say(f"Taxiway is up already: {settings.public_url}")
     else:
@@ -121,7 +122,7 @@ def down(data_dir: DataDir = None, settings_file: SettingsFile = None) -> None:
     """Take Taxiway down; what should serve comes back with the next `taxiway up`."""
     from taxiway.app import platform
 
-    settings = _settings(data_dir, settings_file)
+    settings = read_settings_of(data_dir, settings_file)
     asyncio.run(platform.take_down(settings, _tell))
     say("Taxiway is down.")
 
@@ -158,7 +159,7 @@ def doctor(data_dir: DataDir = None, settings_file: SettingsFile = None, as_json
 
     from taxiway.app.doctor import examine
 
-    findings = examine(_settings(data_dir, settings_file))
+    findings = examine(read_settings_of(data_dir, settings_file))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -183,7 +184,7 @@ def platform_log(
 
     if engine not in ENGINES:
         fail(f"Choose one of {', '.join(ENGINES)}.", code=ExitCode.USAGE)
-    directory = _settings(data_dir, settings_file).data / "children" / engine
+    directory = read_settings_of(data_dir, settings_file).data / "children" / engine
     for line in children.tail_log(directory, limit=tail).lines:
         typer.echo(f"{line.at:%Y-%m-%d %H:%M:%S}  {line.text}")
 
@@ -200,6 +201,6 @@ def reset_password(
     from taxiway.app import recovery
 
     os.umask(0o077)
-    password = asyncio.run(recovery.reset_password(_settings(data_dir, settings_file), name))
+    password = asyncio.run(recovery.reset_password(read_settings_of(data_dir, settings_file), name))
     say(f"The new password of {name}, shown this once; open sessions have ended:")
     typer.echo(password)

@@ -37,6 +37,15 @@ from taxiway.wire.models import (
     ModelVersionPage,
     PreflightOut,
 )
+from taxiway.wire.production import (
+    ProductionConfigurationIn,
+    ProductionDetailOut,
+    ProductionOut,
+    ProductionPage,
+    PromotionIn,
+    PromotionOut,
+    RollbackIn,
+)
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
 T = TypeVar("T", bound=BaseModel | dict[str, Any] | None)
@@ -103,6 +112,10 @@ class AsyncClient:
                     yield chunk
         except httpx2.TransportError as error:
             raise Unreachable(f"No answer from {self.url}: {error or type(error).__name__}.") from error
+
+    def in_project(self, project: str | None) -> str:
+        """Return the project that is meant: the one given, else the client's own. Raises ProjectNeeded."""
+        return self._in(project)
 
     def _in(self, project: str | None) -> str:
         chosen = project or self.project
@@ -198,6 +211,69 @@ class AsyncClient:
     ) -> ModelVersionOut:
         """Change the configuration; what is left out stays."""
         return await self.send(calls.configure(self._in(project), name, version, wanted))
+
+    async def promote(self, wanted: PromotionIn) -> PromotionOut:
+        """Promote a model version to production, or with ``dry_run`` tell how the gates stand.
+
+        Raises ApiError with the reason GatesFailed, which names every gate that does not hold.
+        """
+        return await self.send(calls.promote(wanted))
+
+    async def production(self, *, customer: str | None = None) -> ProductionPage:
+        """List production deployments by name, or a customer's."""
+        return await self.send(calls.production(customer=customer))
+
+    async def production_deployment(self, name: str) -> ProductionDetailOut:
+        """Look at one production deployment with all that belongs to it."""
+        return await self.send(calls.production_deployment(name))
+
+    async def switch_production(self, name: str, *, on: bool) -> ProductionOut:
+        """Serve again, or stop; URL and configuration are kept."""
+        return await self.send(calls.switch_production(name, to="on" if on else "off"))
+
+    async def configure_production(self, name: str, wanted: ProductionConfigurationIn) -> ProductionOut:
+        """Change memory, CPUs, pods or access; what is left out stays."""
+        return await self.send(calls.configure_production(name, wanted))
+
+    async def production_logs(
+        self,
+        name: str,
+        *,
+        kind: str = "pod",
+        pod: str | None = None,
+        after: int | None = None,
+        tail: int | None = None,
+        contains: str | None = None,
+        limit: int = 1000,
+    ) -> LogPageOut:
+        """Read the ``build`` or the ``pod`` log; of a dead pod by its id. Follow with ``after=next_sequence``."""
+        return await self.send(
+            calls.production_logs(name, kind=kind, pod=pod, after=after, tail=tail, contains=contains, limit=limit)
+        )
+
+    async def production_pods(self, name: str) -> PodLogList:
+        """List the pods, living and dead, whose logs are kept; newest first."""
+        return await self.send(calls.production_pods(name))
+
+    async def roll_back(self, name: str, *, reason: str, revision: int | None = None) -> ProductionOut:
+        """Serve again as an earlier revision did: the one with that number, or the newest that differs."""
+        return await self.send(calls.roll_back(name, RollbackIn(reason=reason, revision=revision)))
+
+    async def delete_production(self, name: str) -> None:
+        """Delete a production deployment with its endpoint, files and access tokens."""
+        await self.send(calls.delete_production(name))
+
+    async def issue_production_token(self, name: str, *, caller: str, days: float = 90) -> IssuedAccessTokenOut:
+        """Issue an access token for one caller; its text is returned this once."""
+        return await self.send(calls.issue_production_token(name, AccessTokenIn(caller=caller, days=float(days))))
+
+    async def production_tokens(self, name: str) -> AccessTokenList:
+        """List a production deployment's access tokens."""
+        return await self.send(calls.production_tokens(name))
+
+    async def revoke_production_token(self, name: str, token: str) -> AccessTokenOut:
+        """Make the gateway refuse a token."""
+        return await self.send(calls.revoke_production_token(name, token))
 
     async def delete(self, name: str, version: int, *, project: str | None = None) -> None:
         """Delete a model version with its deployment, files, logs and tokens."""

@@ -27,6 +27,15 @@ from taxiway.wire.models import (
     ModelVersionPage,
     PreflightOut,
 )
+from taxiway.wire.production import (
+    ProductionConfigurationIn,
+    ProductionDetailOut,
+    ProductionOut,
+    ProductionPage,
+    PromotionIn,
+    PromotionOut,
+    RollbackIn,
+)
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
 T = TypeVar("T", bound=BaseModel | dict[str, Any] | None)
@@ -192,6 +201,78 @@ def logs(
 def pods(project: str, name: str, version: int) -> Call[PodLogList]:
     """List pods whose logs are kept."""
     return Call(method="GET", path=_version(project, name, version, "pods"), answer=PodLogList)
+
+
+def _production(*more: str) -> str:
+    return _path("production", "deployments", *more)
+
+
+def promote(wanted: PromotionIn) -> Call[PromotionOut]:
+    """Promote a model version, or tell what that would do."""
+    return Call(
+        method="POST", path=_path("production", "promotions"), answer=PromotionOut,
+        body=wanted.model_dump(mode="json", exclude_none=True),
+    )  # fmt: skip
+
+
+def production(*, customer: str | None) -> Call[ProductionPage]:
+    """List production deployments."""
+    return Call(method="GET", path=_production(), answer=ProductionPage, query=_query(customer=customer))
+
+
+def production_deployment(name: str) -> Call[ProductionDetailOut]:
+    """Look at one production deployment."""
+    return Call(method="GET", path=_production(name), answer=ProductionDetailOut)
+
+
+def switch_production(name: str, *, to: str) -> Call[ProductionOut]:
+    """Switch a production deployment ``on`` or ``off``."""
+    return Call(method="POST", path=_production(name, to), answer=ProductionOut)
+
+
+def configure_production(name: str, wanted: ProductionConfigurationIn) -> Call[ProductionOut]:
+    """Change a production deployment."""
+    body = wanted.model_dump(mode="json", exclude_none=True)
+    return Call(method="PATCH", path=_production(name), answer=ProductionOut, body=body)
+
+
+def production_logs(name: str, *, kind: str, pod: str | None, **query: object) -> Call[LogPageOut]:
+    """Read a log of a production deployment."""
+    return Call(method="GET", path=_production(name, "logs", kind), answer=LogPageOut, query=_query(pod=pod, **query))
+
+
+def production_pods(name: str) -> Call[PodLogList]:
+    """List pods whose logs are kept."""
+    return Call(method="GET", path=_production(name, "pods"), answer=PodLogList)
+
+
+def roll_back(name: str, wanted: RollbackIn) -> Call[ProductionOut]:
+    """Serve again as an earlier revision did."""
+    body = wanted.model_dump(mode="json", exclude_none=True)
+    return Call(method="POST", path=_production(name, "rollback"), answer=ProductionOut, body=body)
+
+
+def delete_production(name: str) -> Call[None]:
+    """Delete a production deployment."""
+    return Call(method="DELETE", path=_production(name))
+
+
+def issue_production_token(name: str, wanted: AccessTokenIn) -> Call[IssuedAccessTokenOut]:
+    """Issue an access token."""
+    return Call(
+        method="POST", path=_production(name, "access-tokens"), answer=IssuedAccessTokenOut,
+        body=wanted.model_dump(mode="json"),
+    )  # fmt: skip
+
+
+def production_tokens(name: str) -> Call[AccessTokenList]:
+    """List access tokens."""
+    return Call(method="GET", path=_production(name, "access-tokens"), answer=AccessTokenList)
+
+
+def revoke_production_token(name: str, token: str) -> Call[AccessTokenOut]:
+    """Revoke an access token."""
+    return Call(method="DELETE", path=_production(name, "access-tokens", token), answer=AccessTokenOut)
 
 
 def issue_token(project: str, name: str, version: int, wanted: AccessTokenIn) -> Call[IssuedAccessTokenOut]:

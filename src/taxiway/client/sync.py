@@ -36,6 +36,15 @@ from taxiway.wire.models import (
     ModelVersionPage,
     PreflightOut,
 )
+from taxiway.wire.production import (
+    ProductionConfigurationIn,
+    ProductionDetailOut,
+    ProductionOut,
+    ProductionPage,
+    PromotionIn,
+    PromotionOut,
+    RollbackIn,
+)
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
 T = TypeVar("T", bound=BaseModel | dict[str, Any] | None)
@@ -101,6 +110,10 @@ class Client:
                 yield from response.iter_bytes()
         except httpx2.TransportError as error:
             raise Unreachable(f"No answer from {self.url}: {error or type(error).__name__}.") from error
+
+    def in_project(self, project: str | None) -> str:
+        """Return the project that is meant: the one given, else the client's own. Raises ProjectNeeded."""
+        return self._in(project)
 
     def _in(self, project: str | None) -> str:
         chosen = project or self.project
@@ -192,6 +205,69 @@ class Client:
     ) -> ModelVersionOut:
         """Change the configuration; what is left out stays."""
         return self.send(calls.configure(self._in(project), name, version, wanted))
+
+    def promote(self, wanted: PromotionIn) -> PromotionOut:
+        """Promote a model version to production, or with ``dry_run`` tell how the gates stand.
+
+        Raises ApiError with the reason GatesFailed, which names every gate that does not hold.
+        """
+        return self.send(calls.promote(wanted))
+
+    def production(self, *, customer: str | None = None) -> ProductionPage:
+        """List production deployments by name, or a customer's."""
+        return self.send(calls.production(customer=customer))
+
+    def production_deployment(self, name: str) -> ProductionDetailOut:
+        """Look at one production deployment with all that belongs to it."""
+        return self.send(calls.production_deployment(name))
+
+    def switch_production(self, name: str, *, on: bool) -> ProductionOut:
+        """Serve again, or stop; URL and configuration are kept."""
+        return self.send(calls.switch_production(name, to="on" if on else "off"))
+
+    def configure_production(self, name: str, wanted: ProductionConfigurationIn) -> ProductionOut:
+        """Change memory, CPUs, pods or access; what is left out stays."""
+        return self.send(calls.configure_production(name, wanted))
+
+    def production_logs(
+        self,
+        name: str,
+        *,
+        kind: str = "pod",
+        pod: str | None = None,
+        after: int | None = None,
+        tail: int | None = None,
+        contains: str | None = None,
+        limit: int = 1000,
+    ) -> LogPageOut:
+        """Read the ``build`` or the ``pod`` log; of a dead pod by its id. Follow with ``after=next_sequence``."""
+        return self.send(
+            calls.production_logs(name, kind=kind, pod=pod, after=after, tail=tail, contains=contains, limit=limit)
+        )
+
+    def production_pods(self, name: str) -> PodLogList:
+        """List the pods, living and dead, whose logs are kept; newest first."""
+        return self.send(calls.production_pods(name))
+
+    def roll_back(self, name: str, *, reason: str, revision: int | None = None) -> ProductionOut:
+        """Serve again as an earlier revision did: the one with that number, or the newest that differs."""
+        return self.send(calls.roll_back(name, RollbackIn(reason=reason, revision=revision)))
+
+    def delete_production(self, name: str) -> None:
+        """Delete a production deployment with its endpoint, files and access tokens."""
+        self.send(calls.delete_production(name))
+
+    def issue_production_token(self, name: str, *, caller: str, days: float = 90) -> IssuedAccessTokenOut:
+        """Issue an access token for one caller; its text is returned this once."""
+        return self.send(calls.issue_production_token(name, AccessTokenIn(caller=caller, days=float(days))))
+
+    def production_tokens(self, name: str) -> AccessTokenList:
+        """List a production deployment's access tokens."""
+        return self.send(calls.production_tokens(name))
+
+    def revoke_production_token(self, name: str, token: str) -> AccessTokenOut:
+        """Make the gateway refuse a token."""
+        return self.send(calls.revoke_production_token(name, token))
 
     def delete(self, name: str, version: int, *, project: str | None = None) -> None:
         """Delete a model version with its deployment, files, logs and tokens."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from taxiway.control.observed import Observed
 from taxiway.domain.deployments import Deployment, DeploymentWanted, is_steady, judge
 from taxiway.domain.events import CONTROL, Event, SubjectKind, Topic
-from taxiway.domain.ids import DeploymentId, RevisionId
+from taxiway.domain.ids import DeploymentId, RevisionId, SnapshotId
 from taxiway.domain.logs import LogKind, LogName
-from taxiway.domain.models import ModelVersion
+from taxiway.domain.models import Environment, ModelVersion
 from taxiway.domain.revisions import Revision, RevisionState
 from taxiway.domain.snapshots import SnapshotCopy
-from taxiway.ports import Clock, LogStore, ModelRegistry, Nudge, SnapshotStore
-from taxiway.store import deployments, events, models, revisions, snapshots
+from taxiway.ports import BundleStore, Clock, LogStore, ModelRegistry, Nudge, SnapshotStore
+from taxiway.store import deployments, events, models, promotions, revisions, snapshots
 from taxiway.store.database import Database
 
 
@@ -27,7 +27,8 @@ class DeploymentController:
         *,
         database: Database,
         registry: ModelRegistry,
-        store: SnapshotStore,
+        stores: Mapping[Environment, SnapshotStore],
+        bundles: BundleStore,
         logs: LogStore,
         observed: Observed,
         nudge: Nudge,
@@ -35,7 +36,8 @@ class DeploymentController:
     ) -> None:
         self._database = database
         self._registry = registry
-        self._store = store
+        self._stores = stores
+        self._bundles = bundles
         self._logs = logs
         self._observed = observed
         self._nudge = nudge
@@ -132,28 +134,37 @@ class DeploymentController:
 
     async def _clear_away(self, deployment: Deployment, known: Sequence[Revision]) -> None:
         """Remove all traces of a deleted deployment; each step may be done again after a crash."""
+        where = deployment.environment
         async with self._database.read() as tx:
-            version = await models.get_version_by_id(tx, deployment.model_version)
-            copy = await snapshots.get(tx, deployment.model_version)
-            users = 0 if copy.digest is None else await snapshots.users_of(tx, copy.digest)
-        if version is not None:
+            keys = [deployment.model_version]
+            if where is Environment.PRODUCTION:
+                keys = [promotion.model_version for promotion in await promotions.of_deployment(tx, deployment.id)]
+            versions = [v for key in keys if (v := await models.get_version_by_id(tx, key)) is not None]
+            copies = [await snapshots.get(tx, key) for key in keys]
+            users: dict[SnapshotId | None, int] = {}
+            for digest in {copy.digest for copy in copies if copy.digest is not None}:
+                users[digest] = await snapshots.users_of(tx, digest, where)
+        for version in versions if where is Environment.STAGING else []:
             await self._registry.unregister(version.project, version.model, version.version)
-        await self._drop_files(copy, is_shared=users > 0)
+        for key in keys if where is Environment.PRODUCTION else []:
+            await self._bundles.drop(key)
+        for copy in copies:
+            await self._drop_files(self._stores[where], copy, is_shared=users.get(copy.digest, 0) > 0)
         for revision in known:
             for pod in await self._logs.pods_of(revision.id):
                 await self._logs.forget(LogName(kind=LogKind.POD, id=pod))
-        await self._forget(deployment, version)
+        await self._forget(deployment, versions)
 
-    async def _drop_files(self, copy: SnapshotCopy, *, is_shared: bool) -> None:
-        await self._store.cancel(copy.model_version)
+    async def _drop_files(self, store: SnapshotStore, copy: SnapshotCopy, *, is_shared: bool) -> None:
+        await store.cancel(copy.model_version)
         if copy.digest is not None and not is_shared:
-            await self._store.drop(copy.digest)
+            await store.drop(copy.digest)
 
-    async def _forget(self, deployment: Deployment, version: ModelVersion | None) -> None:
+    async def _forget(self, deployment: Deployment, versions: Sequence[ModelVersion]) -> None:
         async with self._database.write() as tx:
             await deployments.forget(tx, deployment.id)
-            await snapshots.forget(tx, deployment.model_version)
-            if version is not None:
+            for version in versions:
+                await snapshots.forget(tx, version.id)
                 await models.delete_version(tx, version)
             await events.append(
                 tx,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 
@@ -35,11 +35,13 @@ from taxiway.domain.lifecycle import (
     plan_revision,
 )
 from taxiway.domain.lost_files import runs_nowhere
-from taxiway.domain.models import LoggedModelRef
+from taxiway.domain.models import Environment, LoggedModelRef
+from taxiway.domain.promotions import Promotion, describe
 from taxiway.domain.proofs import ProofProgress, ProofState
 from taxiway.domain.revisions import Revision, RevisionState
 from taxiway.domain.snapshots import CopyProgress, CopyState, SnapshotCopy, SnapshotState
 from taxiway.ports import (
+    BundleStore,
     Clock,
     EnvironmentBuilder,
     Fetch,
@@ -50,7 +52,7 @@ from taxiway.ports import (
     Runtime,
     SnapshotStore,
 )
-from taxiway.store import events, models, revisions, snapshots
+from taxiway.store import deployments, events, models, promotions, revisions, snapshots
 from taxiway.store.database import Database
 
 log = structlog.get_logger()
@@ -73,7 +75,8 @@ class RevisionController:
         *,
         database: Database,
         registry: ModelRegistry,
-        store: SnapshotStore,
+        stores: Mapping[Environment, SnapshotStore],
+        bundles: BundleStore,
         builder: EnvironmentBuilder,
         prover: Prover,
         runtime: Runtime,
@@ -84,7 +87,8 @@ class RevisionController:
     ) -> None:
         self._database = database
         self._registry = registry
-        self._store = store
+        self._stores = stores
+        self._bundles = bundles
         self._builder = builder
         self._prover = prover
         self._runtime = runtime
@@ -92,7 +96,8 @@ class RevisionController:
         self._nudge = nudge
         self._now = now
         self._elapsed = elapsed
-        self._applied: set[RevisionId] = set()
+        self._applied: dict[RevisionId, int] = {}
+        """Revision → how many pods the runtime was told to keep."""
         self._acted_at: dict[RevisionId, float] = {}
         """When the runtime was last told something of a revision."""
         self._seen_since: dict[RevisionId, tuple[RevisionState, float]] = {}
@@ -116,27 +121,29 @@ class RevisionController:
                 return await self._remove_strays(RevisionId(key))
             snapshot = await snapshots.get(tx, revision.model_version)
             version = await models.get_version_by_id(tx, revision.model_version)
-        if version is None:
+            deployment = await deployments.find(tx, revision.deployment)
+            promoted = await promotions.find(tx, revision.model_version)
+        if version is None or deployment is None:
             return None
-        view = await self._see(revision, snapshot)
+        view = await self._see(revision, snapshot, scale=deployment.scale.minimum)
         now = self._now()
         plan = plan_revision(view, now=now)
         for action in plan.actions:
-            await self._carry_out(action, plan, version.source)
+            await self._carry_out(action, plan, version.source, promoted)
         await self._record(revision, plan, snapshot_was=snapshot != plan.snapshot)
         self._nudge("deployment", revision.deployment)
         if plan.revision.state is RevisionState.READY:
             self._nudge("routing", "table")
         return None if plan.wake_at is None else max(plan.wake_at - now, timedelta(milliseconds=50))
 
-    async def _see(self, revision: Revision, snapshot: SnapshotCopy) -> RevisionView:
+    async def _see(self, revision: Revision, snapshot: SnapshotCopy, *, scale: int) -> RevisionView:
         is_preparing = revision.state in (RevisionState.QUEUED, RevisionState.PREPARING)
         is_serving = revision.state in (RevisionState.STARTING, RevisionState.READY)
         # What runs needs no files any more; whether they are there matters to what is to start.
         is_down = is_serving and runs_nowhere(self._observed.pods(revision.id))
         has_files, build = True, None
         if (is_preparing or is_down) and snapshot.digest is not None:
-            has_files = snapshot.digest in await self._store.stored()
+            has_files = snapshot.digest in await self._stores[revision.environment].stored()
         if is_preparing or is_down:
             build = await self._build(revision)
         return RevisionView(
@@ -149,12 +156,13 @@ class RevisionController:
             proof=await self._proof(revision, snapshot),
             pods=self._observed.pods(revision.id),
             is_fresh=self._observed.has_looked_since(self._acted_at.get(revision.id, -math.inf)),
-            was_applied=revision.id in self._applied,
+            was_applied=self._applied.get(revision.id) == scale,
             trouble=self._could_not.get((Attempt.APPLY, revision.id)),
             is_routed=revision.id in self._observed.routed(),
             may_get_requests=self._observed.may_get_requests(revision.id),
             waited=self._waited(revision),
             forgiven=self._forgive(revision.id),
+            scale=scale,
         )
 
     def _forgive(self, key: RevisionId) -> Mapping[PodId, int]:
@@ -182,7 +190,7 @@ class RevisionController:
         return timedelta(seconds=1)
 
     def _forget(self, key: RevisionId) -> None:
-        self._applied.discard(key)
+        self._applied.pop(key, None)
         self._acted_at.pop(key, None)
         self._seen_since.pop(key, None)
         self._forgiven.pop(key, None)
@@ -193,7 +201,7 @@ class RevisionController:
         failure = self._could_not.get((Attempt.COPY, revision.model_version))
         if failure is not None:
             return CopyProgress(state=CopyState.FAILED, bytes_done=0, bytes_total=None, failure=failure)
-        return await self._store.observe(revision.model_version)
+        return await self._stores[revision.environment].observe(revision.model_version)
 
     async def _build(self, revision: Revision) -> BuildProgress | None:
         failure = self._could_not.get((Attempt.BUILD, revision.id))
@@ -209,17 +217,18 @@ class RevisionController:
             return None
         return await self._prover.observe(revision.spec(snapshot.digest))
 
-    async def _carry_out(self, action: Action, plan: RevisionPlan, source: LoggedModelRef) -> None:
+    async def _carry_out(
+        self, action: Action, plan: RevisionPlan, source: LoggedModelRef, promoted: Promotion | None
+    ) -> None:
         revision = plan.revision
+        store = self._stores[revision.environment]
         match action:
             case BeginCopy():
-                fetch = self._fetch(revision, source)
-                await self._attempt(
-                    Attempt.COPY, revision.model_version, self._store.begin(revision.model_version, fetch)
-                )
+                fetch = self._fetch(revision, source) if promoted is None else self._fetch_promoted(promoted)
+                await self._attempt(Attempt.COPY, revision.model_version, store.begin(revision.model_version, fetch))
             case CancelCopy():
                 if plan.snapshot.state is not SnapshotState.READY:
-                    await self._store.cancel(revision.model_version)
+                    await store.cancel(revision.model_version)
             case BeginBuild():
                 await self._attempt(Attempt.BUILD, revision.id, self._builder.begin(revision.request))
             case CancelBuild():
@@ -237,14 +246,16 @@ class RevisionController:
             case Apply(scale=scale):
                 if plan.snapshot.digest is None:
                     raise AssertionError(f"revision {revision.id} has no snapshot to serve")
+                if promoted is not None:
+                    await self._bundles.keep(revision.model_version, await self._bundle(revision, promoted))
                 applying = self._runtime.apply(revision.spec(plan.snapshot.digest), scale=scale)
-                self._applied.add(revision.id)
+                self._applied[revision.id] = scale
                 if not await self._attempt(Attempt.APPLY, revision.id, applying):
-                    self._applied.discard(revision.id)
+                    self._applied.pop(revision.id, None)
                 self._acted_at[revision.id] = self._elapsed()
             case Remove(grace=grace):
                 await self._runtime.remove(revision.id, grace=grace)
-                self._applied.discard(revision.id)
+                self._applied.pop(revision.id, None)
                 self._acted_at[revision.id] = self._elapsed()
             case _:
                 assert_never(action)
@@ -268,6 +279,24 @@ class RevisionController:
     def _fetch(self, revision: Revision, source: LoggedModelRef) -> Fetch:
         async def fetch(into: Path, report: ReportBytes) -> None:
             await self._registry.fetch(revision.project, source, into, report)
+
+        return fetch
+
+    async def _bundle(self, revision: Revision, promoted: Promotion) -> Mapping[str, Any]:
+        """Return what is signed of a promotion. Its snapshot and its model environment are ready."""
+        async with self._database.read() as tx:
+            version = await models.get_version_by_id(tx, revision.model_version)
+            deployment = await deployments.find(tx, revision.deployment)
+        lock = await self._builder.lock(revision.request.id)
+        return describe(promoted, version, deployment, revision, lock=lock)
+
+    def _fetch_promoted(self, promoted: Promotion) -> Fetch:
+        """Copy what was promoted out of the staging store, and nothing else."""
+
+        async def fetch(into: Path, report: ReportBytes) -> None:
+            staging = self._stores[Environment.STAGING]
+            await staging.verify(promoted.digest)
+            await staging.copy_out(promoted.digest, into, report)
 
         return fetch
 

@@ -7,13 +7,14 @@ environments on purpose: the next model with the same requirements finds its own
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable, Mapping
 from datetime import timedelta
 
 import structlog
 
 from taxiway.domain.ids import EnvironmentId, SnapshotId
 from taxiway.domain.logs import LogKind, LogName
+from taxiway.domain.models import Environment
 from taxiway.ports import EnvironmentBuilder, LogStore, SnapshotStore
 from taxiway.store import revisions, snapshots
 from taxiway.store.database import Database
@@ -32,49 +33,49 @@ class Sweeper:
         self,
         *,
         database: Database,
-        store: SnapshotStore,
+        stores: Mapping[Environment, SnapshotStore],
         builder: EnvironmentBuilder,
         logs: LogStore,
         environments_kept_for: timedelta = ENVIRONMENTS_KEPT_FOR,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
-        self._store = store
+        self._stores = stores
         self._builder = builder
         self._logs = logs
         self._environments_kept_for = environments_kept_for
         self._elapsed = elapsed
-        self._unused_since: dict[str, float] = {}
+        self._unused_since: dict[Hashable, float] = {}
 
     async def sweep(self) -> None:
         """Look once and drop what is due. Called every minute or so; once more does no harm."""
-        stored = await self._store.stored()
+        stored = {(where, digest) for where, store in self._stores.items() for digest in await store.stored()}
         built = await self._builder.stored()
         async with self._database.read() as tx:
-            digests = await snapshots.digests(tx)
+            used = {(where, digest) for where in self._stores for digest in await snapshots.digests(tx, where)}
             environments = await revisions.environments(tx)
-        unused_snapshots = set(stored) - set(digests)
+        unused_snapshots = stored - used
         unused_environments = set(built) - set(environments)
         self._remember({*unused_snapshots, *unused_environments})
-        for digest in sorted(unused_snapshots):
-            if self._is_due(digest, SNAPSHOTS_KEPT_FOR):
-                await self._drop_snapshot(digest)
+        for unused in sorted(unused_snapshots):
+            if self._is_due(unused, SNAPSHOTS_KEPT_FOR):
+                await self._drop_snapshot(*unused)
         for environment in sorted(unused_environments):
             if self._is_due(environment, self._environments_kept_for):
                 await self._drop_environment(environment)
 
-    def _remember(self, unused: Collection[str]) -> None:
+    def _remember(self, unused: Collection[Hashable]) -> None:
         now = self._elapsed()
         self._unused_since = {key: self._unused_since.get(key, now) for key in unused}
 
-    def _is_due(self, key: str, kept_for: timedelta) -> bool:
+    def _is_due(self, key: Hashable, kept_for: timedelta) -> bool:
         return self._elapsed() - self._unused_since[key] >= kept_for.total_seconds()
 
-    async def _drop_snapshot(self, digest: SnapshotId) -> None:
+    async def _drop_snapshot(self, environment: Environment, digest: SnapshotId) -> None:
         async with self._database.read() as tx:
-            if digest in await snapshots.digests(tx):
+            if digest in await snapshots.digests(tx, environment):
                 return
-        await self._store.drop(digest)
+        await self._stores[environment].drop(digest)
         log.info("snapshot dropped", digest=digest[:12])
 
     async def _drop_environment(self, environment: EnvironmentId) -> None:

@@ -28,21 +28,15 @@ from enum import StrEnum
 from taxiway.domain.conditions import Condition, Failure, PhaseName
 from taxiway.domain.errors import TaxiwayError
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RevisionId, UserId
+from taxiway.domain.models import Environment
 from taxiway.domain.pods import PodObservation, PodPhase
-from taxiway.domain.resources import Resources
+from taxiway.domain.resources import Resources, Scale
 from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions
 
 STEADY_AFTER = timedelta(seconds=30)
 """How long a scoring server that was restarted must stay up before its pod counts as well again."""
 ROUTE_DEADLINE = timedelta(minutes=1)
 """How long the gateway may take for a new route before that is called trouble."""
-
-
-class Environment(StrEnum):
-    """Where a deployment lives."""
-
-    STAGING = "staging"
-    PRODUCTION = "production"
 
 
 class DeploymentWanted(StrEnum):
@@ -96,6 +90,11 @@ class Deployment:
     generation: int
     created_at: datetime
     changed_at: datetime
+    name: str = ""
+    """Of a production deployment: its own, as it stands in its URL. Staging ones are named by their model version."""
+    customer: str = ""
+    """Whom a production deployment serves."""
+    scale: Scale = field(default_factory=Scale)
     observed_generation: int = 0
     verdict: Verdict = field(
         default_factory=lambda: Verdict(status=Status.QUEUED, reason="Queued", message="The deployment was asked for.")
@@ -105,6 +104,8 @@ class Deployment:
     @property
     def path(self) -> str:
         """The endpoint's path on the gateway, with a slash at its end."""
+        if self.environment is Environment.PRODUCTION:
+            return f"/production/{self.name}/"
         return f"/staging/{self.project}/{self.model}/{self.version}/"
 
 

@@ -78,6 +78,12 @@ class LimitReached(TaxiwayError):
     reason = "LimitReached"
 
 
+class GatesFailed(TaxiwayError):
+    """Some gates of a promotion do not hold; nothing was changed."""
+
+    reason = "GatesFailed"
+
+
 class TrackingUnavailable(TaxiwayError):
     """MLflow does not answer at the moment; nothing was changed."""
 

@@ -18,6 +18,13 @@ from taxiway.domain.ids import (
 )
 
 
+class Environment(StrEnum):
+    """Where a deployment, and the model version that it serves, live."""
+
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
 class FileFormat(StrEnum):
     """Whether loading a model's files can run code that lies in them."""
 
@@ -73,7 +80,10 @@ class LoggedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
-    """One version of a model: what was converted, from which run, by whom. Never changes but in its tags."""
+    """One version of a model: what was converted, from which run, by whom. Never changes but in its tags.
+
+    In production it is a promoted one: a record of its own with files of its own, whatever becomes of that in staging.
+    """
 
     id: ModelVersionId
     project: ProjectName
@@ -84,6 +94,7 @@ class ModelVersion:
     owner: UserId
     created_at: datetime
     tags: Mapping[str, str] = field(default_factory=dict)
+    environment: Environment = Environment.STAGING
     deployment: DeploymentId | None = None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taxiway.domain.errors import InvalidInput, LimitReached
@@ -42,12 +43,45 @@ class Resources:
             )
 
 
+MAX_PODS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How many pods a deployment has: always ``minimum``, never more than ``maximum``."""
+
+    minimum: int = 1
+    maximum: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.minimum <= MAX_PODS:
+            raise InvalidInput(f"There are 1 to {MAX_PODS} pods at least.", hint="Give another.", field="/min_pods")
+        if not self.minimum <= self.maximum <= MAX_PODS:
+            raise InvalidInput(
+                f"The most pods are between the least ({self.minimum}) and {MAX_PODS}.",
+                hint="Give another.",
+                field="/max_pods",
+            )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
     """What this host has for pods: bytes and cores."""
 
     memory_bytes: int
     cpus: float
+
+    def check_promised(self, promised: Sequence[tuple[Resources, int]], wanted: Resources, pods: int) -> None:
+        """Raise LimitReached where so many pods more than are promised would be more than there is."""
+        memory = sum(each.memory_bytes * count for each, count in promised)
+        cpus = sum(each.cpus * count for each, count in promised)
+        more = format_memory(wanted.memory_bytes * pods), f"{wanted.cpus * pods:g} CPUs"
+        if memory + wanted.memory_bytes * pods > self.memory_bytes or cpus + wanted.cpus * pods > self.cpus:
+            raise LimitReached(
+                f"{more[0]} of memory and {more[1]} are wanted; of {format_memory(self.memory_bytes)} and "
+                f"{self.cpus:g} CPUs are {format_memory(memory)} and {cpus:g} CPUs promised to production.",
+                hint="Ask for less or for fewer pods, or switch another production deployment off.",
+            )
 
     def check(self, resources: Resources) -> None:
         """Raise LimitReached for a pod that wants more than there is."""

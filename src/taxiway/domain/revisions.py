@@ -17,6 +17,7 @@ from taxiway.domain.ids import (
     RevisionId,
     SnapshotId,
 )
+from taxiway.domain.models import Environment
 from taxiway.domain.resources import Resources
 
 
@@ -101,6 +102,8 @@ class RevisionSpec:
     environment: EnvironmentId
     resources: Resources
     options: ScoringOptions = field(default_factory=ScoringOptions)
+    lives_in: Environment = Environment.STAGING
+    """Whose snapshots it is served from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,10 @@ class Revision:
     created_at: datetime
     wanted: RevisionWanted
     generation: int
+    environment: Environment = Environment.STAGING
+    made_by: str = ""
+    """Who asked for it; "" for what is not known any more."""
+    why: str = ""
     state: RevisionState = RevisionState.QUEUED
     observed_generation: int = 0
     phases: tuple[Phase, ...] = ()
@@ -131,7 +138,7 @@ class Revision:
     failure: Failure | None = None
     """Why it failed; while it lives, why the runtime could not be told to run it, or why it is prepared anew."""
 
-    def renewed(self, at: datetime) -> Revision:
+    def renewed(self, at: datetime, *, by: str, why: str) -> Revision:
         """Return the next revision, which asks for the same."""
         number = self.number + 1
         return Revision(
@@ -148,6 +155,9 @@ class Revision:
             created_at=at,
             wanted=RevisionWanted.SERVE,
             generation=1,
+            environment=self.environment,
+            made_by=by,
+            why=why,
         )
 
     def spec(self, snapshot: SnapshotId) -> RevisionSpec:
@@ -162,4 +172,5 @@ class Revision:
             environment=self.request.id,
             resources=self.resources,
             options=self.options,
+            lives_in=self.environment,
         )

@@ -216,6 +216,13 @@ class UvEnvironmentBuilder:
         """List the environments on disk, wanted or not."""
         return sealing.sealed_in(self._home)
 
+    async def lock(self, environment: EnvironmentId) -> str:
+        """Return what is installed in a READY environment: pip's format, with hashes; "" where it is gone."""
+        try:
+            return await asyncio.to_thread((self.locate(environment) / sealing.LOCK).read_text, "utf-8")
+        except FileNotFoundError:
+            return ""
+
     def locate(self, environment: EnvironmentId) -> Path:
         """Return the environment's directory (``bin/python`` in it); it may be missing."""
         return self._home / environment

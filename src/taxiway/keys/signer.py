@@ -30,9 +30,12 @@ from taxiway.domain.errors import OutOfDisk, TaxiwayError
 
 KEY_NAMES = ("first", "second")
 """Tokens are signed with the first; the second is there to take its place without a gap."""
-_FOLDER = "signing"
+SIGNING = "signing"
+"""Where the keys of access tokens lie."""
+BUNDLES = "bundles"
+"""Where the keys of production's bundles lie."""
 _MOST_BYTES = 4096
-_STRAY = re.compile(r"\.signing\.[0-9a-f]{8}\Z")
+_STRAY = re.compile(r"\.(?:signing|bundles)\.[0-9a-f]{8}\Z")
 
 
 class UnusableKey(TaxiwayError):
@@ -47,8 +50,9 @@ class FileSigner:
     Raises UnusableKey when what lies there is not two private keys of ours, OutOfDisk when they cannot be written.
     """
 
-    def __init__(self, directory: Path) -> None:
-        folder = directory / _FOLDER
+    def __init__(self, directory: Path, folder_name: str = SIGNING) -> None:
+        """``folder_name`` is another one for another purpose: keys of access tokens sign nothing else."""
+        folder = directory / folder_name
         if not folder.exists() and not folder.is_symlink():
             _make_keys(directory, folder)
         keys = [_read_key(folder, name) for name in KEY_NAMES]
@@ -62,6 +66,10 @@ class FileSigner:
         header = {"alg": "EdDSA", "kid": self._signing_id, "typ": "JWT"}
         signed = f"{_encode(_json(header))}.{_encode(_json(dict(claims)))}"
         return f"{signed}.{_encode(self._keys[self._signing_id].sign(signed.encode('ascii')))}"
+
+    def sign_bytes(self, data: bytes) -> tuple[str, bytes]:
+        """Return the key's name and an Ed25519 signature of 64 bytes (RFC 8032)."""
+        return self._signing_id, self._keys[self._signing_id].sign(data)
 
     def public_keys(self) -> Mapping[str, bytes]:
         """Return the raw Ed25519 public keys by key id, for the gateway."""
@@ -83,7 +91,7 @@ def _make_keys(directory: Path, folder: Path) -> None:
         for left in directory.iterdir():
             if _STRAY.match(left.name):
                 shutil.rmtree(left)
-        making = directory / f".{_FOLDER}.{secrets.token_hex(4)}"
+        making = directory / f".{folder.name}.{secrets.token_hex(4)}"
         making.mkdir(mode=0o700)
         for name in KEY_NAMES:
             pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

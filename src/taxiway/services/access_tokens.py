@@ -11,8 +11,8 @@ from taxiway.domain.events import SubjectKind
 from taxiway.domain.ids import AccessTokenId, new_id
 from taxiway.domain.people import Asking
 from taxiway.ports import Clock, Nudge, Signer
-from taxiway.services.deployments import DeploymentName
-from taxiway.store import access_tokens, audit, deployments
+from taxiway.services.deployments import Name, named
+from taxiway.store import access_tokens, audit
 from taxiway.store.database import Database
 
 LONGEST_LIFE = timedelta(days=366)
@@ -27,9 +27,7 @@ class AccessTokens:
         self._nudge = nudge
         self._now = now
 
-    async def issue(
-        self, asking: Asking, name: DeploymentName, *, caller: str, life: timedelta
-    ) -> tuple[AccessToken, str]:
+    async def issue(self, asking: Asking, name: Name, *, caller: str, life: timedelta) -> tuple[AccessToken, str]:
         """Make a token for one caller of one deployment; it works without the control plane until it expires."""
         if not 1 <= len(caller) <= 80 or not caller.isprintable():
             raise InvalidInput(
@@ -41,7 +39,7 @@ class AccessTokens:
             raise InvalidInput("A token lives for a minute to 366 days.", hint="Choose another life.", field="/days")
         now = self._now().replace(microsecond=0)
         async with self._database.write() as tx:
-            deployment = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            deployment = await named(tx, name)
             token = AccessToken(
                 id=AccessTokenId(new_id()),
                 deployment=deployment.id,
@@ -58,22 +56,22 @@ class AccessTokens:
                 action="access-token.issue",
                 object_kind=SubjectKind.ACCESS_TOKEN,
                 object=token.id,
-                project=name.project,
+                project=deployment.project,
                 after={"deployment": deployment.path, "caller": caller, "expires": token.expires_at.isoformat()},
             )
         return token, self._signer.sign(token.claims())
 
-    async def list_all(self, name: DeploymentName) -> Sequence[AccessToken]:
+    async def list_all(self, name: Name) -> Sequence[AccessToken]:
         """List a deployment's tokens, newest first, also those that no longer count."""
         async with self._database.read() as tx:
-            deployment = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            deployment = await named(tx, name)
             return await access_tokens.of_deployment(tx, deployment.id)
 
-    async def revoke(self, asking: Asking, name: DeploymentName, key: AccessTokenId) -> AccessToken:
+    async def revoke(self, asking: Asking, name: Name, key: AccessTokenId) -> AccessToken:
         """Make the gateway refuse a token, within two seconds. Revoked already: no effect."""
         now = self._now()
         async with self._database.write() as tx:
-            deployment = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            deployment = await named(tx, name)
             token = await access_tokens.get(tx, deployment.id, key)
             if token.revoked_at is None:
                 await access_tokens.revoke(tx, key, at=now)
@@ -84,7 +82,7 @@ class AccessTokens:
                     action="access-token.revoke",
                     object_kind=SubjectKind.ACCESS_TOKEN,
                     object=key,
-                    project=name.project,
+                    project=deployment.project,
                     before={"caller": token.caller},
                 )
             token = await access_tokens.get(tx, deployment.id, key)

@@ -12,12 +12,12 @@ from datetime import timedelta
 import structlog
 
 from taxiway.domain.conversions import Conversion, check_tags, choose_logged_model
-from taxiway.domain.deployments import Deployment, DeploymentWanted, Environment
+from taxiway.domain.deployments import Deployment, DeploymentWanted
 from taxiway.domain.environments import EnvironmentRequest
 from taxiway.domain.errors import Conflict, InvalidInput, LimitReached, NotFound, TaxiwayError
 from taxiway.domain.events import Event, SubjectKind
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RevisionId, RunId, new_id
-from taxiway.domain.models import LoggedModelRef, ModelFacts, ModelVersion
+from taxiway.domain.models import Environment, LoggedModelRef, ModelFacts, ModelVersion
 from taxiway.domain.names import check_model_name
 from taxiway.domain.people import Asking
 from taxiway.domain.resources import Capacity, Resources, format_memory
@@ -237,6 +237,8 @@ class Conversions:
             created_at=now,
             wanted=RevisionWanted.SERVE,
             generation=1,
+            made_by=asking.principal.name,
+            why="It was converted.",
         )
         copy = SnapshotCopy(
             model_version=conversion.id,

@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 from taxiway.domain.compatibility import Change, compare
 from taxiway.domain.conversions import check_tags
 from taxiway.domain.deployments import Deployment, DeploymentWanted
-from taxiway.domain.environments import EnvironmentRequest
 from taxiway.domain.errors import Conflict, GenerationMismatch
 from taxiway.domain.events import Event, SubjectKind
-from taxiway.domain.ids import DeploymentId, ModelName, ProjectName, RevisionId
-from taxiway.domain.models import ModelVersion
+from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RevisionId
+from taxiway.domain.models import Environment, ModelVersion
 from taxiway.domain.people import Asking
-from taxiway.domain.resources import Capacity, Resources, format_memory
+from taxiway.domain.resources import Capacity, Resources, Scale, format_memory
 from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.ports import Clock, Nudge
-from taxiway.store import audit, deployments, events, models, revisions, snapshots
+from taxiway.store import audit, deployments, events, models, promotions, revisions, snapshots
 from taxiway.store.database import Database, Transaction
 from taxiway_scoring.contract import compile_signature
 
@@ -30,6 +29,23 @@ class DeploymentName:
     project: ProjectName
     model: ModelName
     version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductionName:
+    """How people name a production deployment."""
+
+    name: str
+
+
+Name = DeploymentName | ProductionName
+
+
+async def named(tx: Transaction, name: Name) -> Deployment:
+    """Return a deployment by its name. Raises NotFound."""
+    if isinstance(name, ProductionName):
+        return await deployments.get_of_production(tx, name.name)
+    return await deployments.get_of_version(tx, name.project, name.model, name.version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +67,7 @@ class ContractChanges:
 
 
 class Deployments:
-    """Intentions about staging deployments. Every change raises Conflict when somebody else was quicker."""
+    """Intentions about deployments. Every change raises Conflict when somebody else was quicker."""
 
     def __init__(self, *, database: Database, capacity: Capacity, nudge: Nudge, now: Clock) -> None:
         self._database = database
@@ -59,11 +75,13 @@ class Deployments:
         self._nudge = nudge
         self._now = now
 
-    async def detail(self, name: DeploymentName) -> DeploymentDetail:
+    async def detail(self, name: Name) -> DeploymentDetail:
         """Return a deployment with its model version and revisions. Raises NotFound."""
         async with self._database.read() as tx:
-            deployment = await deployments.get_of_version(tx, name.project, name.model, name.version)
-            version = await models.get_version(tx, name.project, name.model, name.version)
+            deployment = await named(tx, name)
+            version = await models.get_version_by_id(tx, deployment.model_version)
+            if version is None:
+                raise AssertionError(f"deployment {deployment.id} has no model version")
             known = await revisions.of_deployment(tx, deployment.id)
             copy = await snapshots.get(tx, deployment.model_version)
         return DeploymentDetail(deployment=deployment, version=version, revisions=tuple(known), snapshot=copy)
@@ -88,10 +106,10 @@ class Deployments:
         async with self._database.read() as tx:
             return await deployments.search(tx, wanted, before=before, limit=limit)
 
-    async def switch_on(self, asking: Asking, name: DeploymentName) -> Deployment:
+    async def switch_on(self, asking: Asking, name: Name) -> Deployment:
         """Serve again, with the same URL and configuration. ON already (and not Failed): no effect."""
         async with self._database.write() as tx:
-            before = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            before = await named(tx, name)
             _refuse_deleted(before)
             known = await revisions.of_deployment(tx, before.id)
             newest = known[-1]
@@ -99,15 +117,15 @@ class Deployments:
             if is_on and newest.state is not RevisionState.FAILED:
                 return before
             after = await self._want(tx, before, wanted=DeploymentWanted.ON)
-            await self._new_revision(tx, after, newest, request=newest.request)
+            await self._new_revision(tx, asking, after, newest, why="It was switched ON.")
             await self._tell(tx, asking, before, after, "SwitchedOn", "It was switched ON.")
         self._nudge_all(after.id)
         return after
 
-    async def switch_off(self, asking: Asking, name: DeploymentName) -> Deployment:
+    async def switch_off(self, asking: Asking, name: Name) -> Deployment:
         """Stop serving; the URL and the configuration are kept. Cancels whatever is under way. OFF: no effect."""
         async with self._database.write() as tx:
-            before = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            before = await named(tx, name)
             _refuse_deleted(before)
             if before.wanted is DeploymentWanted.OFF:
                 return before
@@ -120,12 +138,13 @@ class Deployments:
     async def configure(
         self,
         asking: Asking,
-        name: DeploymentName,
+        name: Name,
         *,
         resources: Resources | None = None,
         options: ScoringOptions | None = None,
         needs_token: bool | None = None,
         tags: Mapping[str, str] | None = None,
+        scale: Scale | None = None,
         if_generation: int | None = None,
     ) -> Deployment:
         """Change what is given. A change that pods feel makes a new revision, which comes up beside the old one.
@@ -136,7 +155,7 @@ class Deployments:
         if resources is not None:
             self._capacity.check(resources)
         async with self._database.write() as tx:
-            before = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            before = await named(tx, name)
             _refuse_deleted(before)
             if if_generation is not None and before.generation != if_generation:
                 raise GenerationMismatch(
@@ -144,34 +163,42 @@ class Deployments:
                     hint="Look at it again and repeat the change if it still fits.",
                 )
             if tags is not None:
-                version = await models.get_version(tx, name.project, name.model, name.version)
-                await models.set_tags(tx, version.id, check_tags(tags))
+                await models.set_tags(tx, before.model_version, check_tags(tags))
             after = await self._want(
                 tx,
                 before,
                 resources=resources or before.resources,
                 options=options or before.options,
                 needs_token=before.needs_token if needs_token is None else needs_token,
+                scale=scale,
             )
             is_felt = (after.resources, after.options) != (before.resources, before.options)
             if is_felt and after.wanted is DeploymentWanted.ON:
                 newest = (await revisions.of_deployment(tx, before.id))[-1]
-                await self._new_revision(tx, after, newest, request=newest.request)
+                await self._new_revision(tx, asking, after, newest, why="Its configuration was changed.")
             await self._tell(tx, asking, before, after, "Configured", "Its configuration was changed.")
-        self._nudge_all(after.id)
+            living = [revision.id for revision in await revisions.of_deployment(tx, before.id)]
+        self._nudge_all(after.id, *living[-1:])
         return after
 
-    async def delete(self, asking: Asking, name: DeploymentName) -> None:
+    async def delete(self, asking: Asking, name: Name) -> None:
         """Delete the model version with its deployment, files, logs and tokens. Deleted already: NotFound."""
         async with self._database.write() as tx:
-            before = await deployments.get_of_version(tx, name.project, name.model, name.version)
+            before = await named(tx, name)
             if before.wanted is DeploymentWanted.DELETED:
                 return
             after = await self._want(tx, before, wanted=DeploymentWanted.DELETED)
             retired = await revisions.want_retire(tx, before.id)
-            await snapshots.want_drop(tx, before.model_version)
+            for key in await self._versions(tx, before):
+                await snapshots.want_drop(tx, key)
             await self._tell(tx, asking, before, after, "Deleting", "Its deletion was asked for.")
         self._nudge_all(after.id, *retired)
+
+    async def _versions(self, tx: Transaction, deployment: Deployment) -> Sequence[ModelVersionId]:
+        """Return the model versions that are the deployment's own: in production one for each promotion."""
+        if deployment.environment is Environment.STAGING:
+            return [deployment.model_version]
+        return [promotion.model_version for promotion in await promotions.of_deployment(tx, deployment.id)]
 
     async def _want(
         self,
@@ -182,6 +209,7 @@ class Deployments:
         resources: Resources | None = None,
         options: ScoringOptions | None = None,
         needs_token: bool | None = None,
+        scale: Scale | None = None,
     ) -> Deployment:
         after = replace(
             before,
@@ -189,6 +217,7 @@ class Deployments:
             resources=resources or before.resources,
             options=options or before.options,
             needs_token=before.needs_token if needs_token is None else needs_token,
+            scale=scale or before.scale,
             generation=before.generation + 1,
             changed_at=self._now(),
         )
@@ -196,10 +225,10 @@ class Deployments:
         return after
 
     async def _new_revision(
-        self, tx: Transaction, deployment: Deployment, newest: Revision, *, request: EnvironmentRequest
+        self, tx: Transaction, asking: Asking, deployment: Deployment, newest: Revision, *, why: str
     ) -> None:
-        again = newest.renewed(self._now())
-        revision = replace(again, request=request, resources=deployment.resources, options=deployment.options)
+        again = newest.renewed(self._now(), by=asking.principal.name, why=why)
+        revision = replace(again, resources=deployment.resources, options=deployment.options)
         await revisions.insert_revision(tx, revision)
 
     async def _tell(

@@ -11,19 +11,20 @@ from sqlalchemy import Row, Select, delete, func, insert, select, update
 from taxiway.domain.deployments import (
     Deployment,
     DeploymentWanted,
-    Environment,
     Status,
     Verdict,
 )
 from taxiway.domain.errors import Conflict, NotFound
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, UserId
-from taxiway.domain.resources import Resources
+from taxiway.domain.models import Environment
+from taxiway.domain.resources import Resources, Scale
 from taxiway.store import mapping, schema
 from taxiway.store.database import Transaction
 from taxiway.store.times import from_microseconds, to_microseconds
 
 T = schema.deployments
 V = schema.model_versions
+IS_STAGING = T.c.environment == Environment.STAGING.value
 
 
 def _deployment(row: Row[Any]) -> Deployment:
@@ -42,6 +43,9 @@ def _deployment(row: Row[Any]) -> Deployment:
         generation=row.generation,
         created_at=from_microseconds(row.created_at),
         changed_at=from_microseconds(row.changed_at),
+        name=row.name or "",
+        customer=row.customer,
+        scale=Scale(minimum=row.min_pods, maximum=row.max_pods),
         observed_generation=row.observed_generation,
         verdict=Verdict(status=Status(row.status), reason=row.reason, message=row.message, hint=row.hint),
         conditions=mapping.conditions.load(row.conditions),
@@ -55,6 +59,12 @@ def _wanted(deployment: Deployment) -> dict[str, Any]:
         "cpus_milli": round(deployment.resources.cpus * 1000),
         "options": mapping.scoring_options.dump(deployment.options),
         "needs_token": deployment.needs_token,
+        "version": deployment.version,
+        "project": deployment.project,
+        "model": deployment.model,
+        "model_version": deployment.model_version,
+        "min_pods": deployment.scale.minimum,
+        "max_pods": deployment.scale.maximum,
         "generation": deployment.generation,
         "changed_at": to_microseconds(deployment.changed_at),
     }
@@ -77,10 +87,8 @@ async def insert_deployment(tx: Transaction, deployment: Deployment) -> None:
         insert(T).values(
             id=deployment.id,
             environment=deployment.environment.value,
-            project=deployment.project,
-            model=deployment.model,
-            version=deployment.version,
-            model_version=deployment.model_version,
+            name=deployment.name or None,
+            customer=deployment.customer,
             owner=deployment.owner,
             created_at=to_microseconds(deployment.created_at),
             **_wanted(deployment),
@@ -122,7 +130,7 @@ async def find(tx: Transaction, key: DeploymentId) -> Deployment | None:
 
 async def get_of_version(tx: Transaction, project: ProjectName, model: ModelName, version: int) -> Deployment:
     """Return the staging deployment of a model version. Raises NotFound."""
-    query = select(T).where(T.c.project == project, T.c.model == model, T.c.version == version)
+    query = select(T).where(T.c.project == project, T.c.model == model, T.c.version == version, IS_STAGING)
     row = (await tx.execute(query)).first()
     if row is None:
         raise NotFound(
@@ -130,6 +138,22 @@ async def get_of_version(tx: Transaction, project: ProjectName, model: ModelName
             hint="List them with `taxiway model list`.",
         )
     return _deployment(row)
+
+
+async def get_of_production(tx: Transaction, name: str) -> Deployment:
+    """Return a production deployment by its name. Raises NotFound."""
+    row = (await tx.execute(select(T).where(T.c.name == name))).first()
+    if row is None:
+        raise NotFound(f"There is no production deployment '{name}'.", hint="List them with `taxiway production list`.")
+    return _deployment(row)
+
+
+async def in_production(tx: Transaction, *, customer: str | None = None) -> Sequence[Deployment]:
+    """List the production deployments by name, or those of one customer."""
+    query = select(T).where(T.c.environment == Environment.PRODUCTION.value).order_by(T.c.name)
+    if customer is not None:
+        query = query.where(T.c.customer == customer)
+    return [_deployment(row) for row in (await tx.execute(query)).all()]
 
 
 async def all_living(tx: Transaction) -> Sequence[Deployment]:
@@ -146,6 +170,7 @@ async def forget(tx: Transaction, key: DeploymentId) -> None:
     """Delete a deployment with its revisions and access tokens."""
     await tx.execute(delete(schema.revisions).where(schema.revisions.c.deployment == key))
     await tx.execute(delete(schema.access_tokens).where(schema.access_tokens.c.deployment == key))
+    await tx.execute(delete(schema.promotions).where(schema.promotions.c.deployment == key))
     await tx.execute(delete(T).where(T.c.id == key))
 
 
@@ -164,8 +189,9 @@ class DeploymentFilter:
 async def search(
     tx: Transaction, wanted: DeploymentFilter, *, before: DeploymentId | None, limit: int
 ) -> Sequence[Deployment]:
-    """List deployments, newest first, whose id is less than ``before``."""
-    query: Select[Any] = select(T).join(V, V.c.id == T.c.model_version).order_by(T.c.id.desc()).limit(limit)
+    """List staging deployments, newest first, whose id is less than ``before``."""
+    query: Select[Any] = select(T).join(V, V.c.id == T.c.model_version).where(IS_STAGING)
+    query = query.order_by(T.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(T.c.id < before)
     if wanted.projects is not None:
@@ -185,6 +211,6 @@ async def search(
 
 
 async def count_of_owner(tx: Transaction, owner: UserId) -> int:
-    """Count the deployments of a user."""
-    query = select(func.count()).select_from(T).where(T.c.owner == owner)
+    """Count the staging deployments of a user."""
+    query = select(func.count()).select_from(T).where(T.c.owner == owner, IS_STAGING)
     return int((await tx.execute(query)).scalar_one())

@@ -13,6 +13,7 @@ from taxiway.domain.conditions import Condition, Failure, Phase
 from taxiway.domain.conversions import Conversion
 from taxiway.domain.environments import EnvironmentRequest
 from taxiway.domain.models import LoggedModelRef, ModelFacts
+from taxiway.domain.promotions import GateResult
 from taxiway.domain.revisions import ScoringOptions
 
 T = TypeVar("T")
@@ -40,4 +41,5 @@ environment_request = Document[EnvironmentRequest](TypeAdapter(EnvironmentReques
 logged_model_ref = Document[LoggedModelRef](TypeAdapter(LoggedModelRef))
 model_facts = Document[ModelFacts](TypeAdapter(ModelFacts))
 scoring_options = Document[ScoringOptions](TypeAdapter(ScoringOptions))
+gates = Document[tuple[GateResult, ...]](TypeAdapter(tuple[GateResult, ...]))
 conversion = Document[Conversion](TypeAdapter(Conversion))

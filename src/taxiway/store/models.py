@@ -10,7 +10,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 
 from taxiway.domain.errors import NotFound
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RunId, UserId
-from taxiway.domain.models import ModelVersion
+from taxiway.domain.models import Environment, ModelVersion
 from taxiway.store import mapping, schema
 from taxiway.store.database import Transaction
 from taxiway.store.times import from_microseconds, to_microseconds
@@ -19,6 +19,7 @@ from taxiway.store.waiting import insert_if_new
 M = schema.models
 T = schema.model_versions
 D = schema.deployments
+IS_STAGING = T.c.environment == Environment.STAGING.value
 
 
 def _version(row: Row[Any]) -> ModelVersion:
@@ -32,6 +33,7 @@ def _version(row: Row[Any]) -> ModelVersion:
         owner=UserId(row.owner),
         created_at=from_microseconds(row.created_at),
         tags=row.tags,
+        environment=Environment(row.environment),
         deployment=None if row.deployment is None else DeploymentId(row.deployment),
     )
 
@@ -58,13 +60,14 @@ async def insert_version(tx: Transaction, version: ModelVersion) -> None:
             owner=version.owner,
             created_at=to_microseconds(version.created_at),
             tags=dict(version.tags),
+            environment=version.environment.value,
         )
     )
 
 
 async def get_version(tx: Transaction, project: ProjectName, model: ModelName, version: int) -> ModelVersion:
     """Return one model version. Raises NotFound."""
-    query = _SELECT.where(T.c.project == project, T.c.model == model, T.c.version == version)
+    query = _SELECT.where(T.c.project == project, T.c.model == model, T.c.version == version, IS_STAGING)
     row = (await tx.execute(query)).first()
     if row is None:
         raise NotFound(
@@ -82,14 +85,14 @@ async def get_version_by_id(tx: Transaction, key: ModelVersionId) -> ModelVersio
 
 async def versions_of_run(tx: Transaction, project: ProjectName, run: RunId) -> Sequence[ModelVersion]:
     """List the model versions that were made from a run."""
-    query = _SELECT.where(T.c.project == project, T.c.run_id == run).order_by(T.c.id)
+    query = _SELECT.where(T.c.project == project, T.c.run_id == run, IS_STAGING).order_by(T.c.id)
     return [_version(row) for row in (await tx.execute(query)).all()]
 
 
 async def version_before(tx: Transaction, version: ModelVersion) -> ModelVersion | None:
     """Return the same model's version with the next smaller number that is still there, or None."""
     is_older = (T.c.project == version.project) & (T.c.model == version.model) & (T.c.version < version.version)
-    row = (await tx.execute(_SELECT.where(is_older).order_by(T.c.version.desc()).limit(1))).first()
+    row = (await tx.execute(_SELECT.where(is_older, IS_STAGING).order_by(T.c.version.desc()).limit(1))).first()
     return None if row is None else _version(row)
 
 
@@ -101,7 +104,7 @@ async def set_tags(tx: Transaction, key: ModelVersionId, tags: Mapping[str, str]
 async def delete_version(tx: Transaction, version: ModelVersion) -> bool:
     """Forget a version, and its model when it was the last; tell whether the model is gone too."""
     await tx.execute(delete(T).where(T.c.id == version.id))
-    same_model = (T.c.project == version.project) & (T.c.model == version.model)
+    same_model = (T.c.project == version.project) & (T.c.model == version.model) & IS_STAGING
     left = (await tx.execute(select(func.count()).select_from(T).where(same_model))).scalar_one()
     if left == 0:
         await tx.execute(delete(M).where(M.c.project == version.project, M.c.name == version.model))
@@ -110,5 +113,5 @@ async def delete_version(tx: Transaction, version: ModelVersion) -> bool:
 
 async def count_in_project(tx: Transaction, project: ProjectName) -> int:
     """Count the model versions of a project."""
-    query = select(func.count()).select_from(T).where(T.c.project == project)
+    query = select(func.count()).select_from(T).where(T.c.project == project, IS_STAGING)
     return int((await tx.execute(query)).scalar_one())

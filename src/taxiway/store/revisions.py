@@ -15,6 +15,7 @@ from taxiway.domain.ids import (
     ProjectName,
     RevisionId,
 )
+from taxiway.domain.models import Environment
 from taxiway.domain.resources import Resources
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
 from taxiway.store import mapping, schema
@@ -38,6 +39,9 @@ def _revision(row: Row[Any]) -> Revision:
         resources=Resources(memory_bytes=row.memory_bytes, cpus=row.cpus_milli / 1000),
         options=mapping.scoring_options.load(row.options),
         created_at=from_microseconds(row.created_at),
+        environment=Environment(row.environment),
+        made_by=row.made_by,
+        why=row.why,
         wanted=RevisionWanted(row.wanted),
         generation=row.generation,
         state=RevisionState(row.state),
@@ -75,6 +79,9 @@ async def insert_revision(tx: Transaction, revision: Revision) -> None:
             cpus_milli=round(revision.resources.cpus * 1000),
             options=mapping.scoring_options.dump(revision.options),
             created_at=to_microseconds(revision.created_at),
+            environment=revision.environment.value,
+            made_by=revision.made_by,
+            why=revision.why,
             wanted=revision.wanted.value,
             generation=revision.generation,
             **_seen(revision),

@@ -130,8 +130,17 @@ model_versions = Table(
     Column("owner", ForeignKey("users.id"), nullable=False),
     Column("created_at", Microseconds, nullable=False),
     Column("tags", Document, nullable=False),
-    UniqueConstraint("project", "model", "version"),
+    Column("environment", String(20), nullable=False),
     Index(None, "run_id"),
+)
+Index(
+    "uq_model_versions_staging",
+    model_versions.c.project,
+    model_versions.c.model,
+    model_versions.c.version,
+    unique=True,
+    sqlite_where=model_versions.c.environment == "staging",
+    postgresql_where=model_versions.c.environment == "staging",
 )
 
 conversions = Table(
@@ -159,6 +168,7 @@ snapshots = Table(
     Column("bytes_done", BigInteger, nullable=False, default=0),
     Column("bytes_total", BigInteger),
     Column("failure", Document),
+    Column("environment", String(20), nullable=False),
     Index(None, "digest"),
 )
 
@@ -171,6 +181,10 @@ deployments = Table(
     Column("model", String(40), nullable=False),
     Column("version", Integer, nullable=False),
     Column("model_version", ForeignKey("model_versions.id"), nullable=False, unique=True),
+    Column("name", String(40), unique=True),
+    Column("customer", String(80), nullable=False, default=""),
+    Column("min_pods", Integer, nullable=False, default=1),
+    Column("max_pods", Integer, nullable=False, default=1),
     Column("owner", ForeignKey("users.id"), nullable=False),
     Column("wanted", String(10), nullable=False),
     Column("memory_bytes", BigInteger, nullable=False),
@@ -206,6 +220,9 @@ revisions = Table(
     Column("memory_bytes", BigInteger, nullable=False),
     Column("cpus_milli", Integer, nullable=False),
     Column("options", Document, nullable=False),
+    Column("environment", String(20), nullable=False),
+    Column("made_by", String(80), nullable=False, default=""),
+    Column("why", Text, nullable=False, default=""),
     Column("created_at", Microseconds, nullable=False),
     Column("wanted", String(10), nullable=False),
     Column("generation", Integer, nullable=False),
@@ -218,6 +235,19 @@ revisions = Table(
     Index(None, "model_version"),
     Index(None, "environment_id"),
     Index(None, "state"),
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("model_version", String(40), primary_key=True),
+    Column("deployment", ForeignKey("deployments.id", ondelete="CASCADE"), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("gates", Document, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("promoted_by", String(80), nullable=False),
+    Column("promoted_at", Microseconds, nullable=False),
+    Index(None, "deployment"),
 )
 
 access_tokens = Table(

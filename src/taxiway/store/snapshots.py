@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, update
 
 from taxiway.domain.ids import ModelVersionId, ProjectName, SnapshotId
-from taxiway.domain.models import LoggedModelRef
+from taxiway.domain.models import Environment, LoggedModelRef
 from taxiway.domain.snapshots import SnapshotCopy, SnapshotState, SnapshotWanted
 from taxiway.store import mapping, schema
 from taxiway.store.database import Transaction
 from taxiway.store.times import optional_microseconds, optional_time
 
 T = schema.snapshots
+P = schema.promotions
 
 
 def _snapshot(row: Row[Any]) -> SnapshotCopy:
@@ -41,9 +42,17 @@ def _seen(copy: SnapshotCopy) -> dict[str, Any]:
     }
 
 
-async def insert_copy(tx: Transaction, copy: SnapshotCopy, *, project: ProjectName, source: LoggedModelRef) -> None:
-    """Remember that a model version's files are wanted."""
+async def insert_copy(
+    tx: Transaction,
+    copy: SnapshotCopy,
+    *,
+    project: ProjectName,
+    source: LoggedModelRef,
+    environment: Environment = Environment.STAGING,
+) -> None:
+    """Remember that a model version's files are wanted in an environment's store."""
     values = {"project": project, "source": mapping.logged_model_ref.dump(source), "wanted": copy.wanted.value}
+    values |= {"environment": environment.value}
     await tx.execute(insert(T).values(model_version=copy.model_version, **values, **_seen(copy)))
 
 
@@ -67,13 +76,26 @@ async def forget(tx: Transaction, key: ModelVersionId) -> None:
     await tx.execute(delete(T).where(T.c.model_version == key))
 
 
-async def users_of(tx: Transaction, digest: SnapshotId) -> int:
-    """Count the model versions that share the files of this digest and still want them."""
-    query = select(func.count()).select_from(T).where(T.c.digest == digest, T.c.wanted == SnapshotWanted.KEEP.value)
-    return int((await tx.execute(query)).scalar_one())
+async def users_of(tx: Transaction, digest: SnapshotId, environment: Environment) -> int:
+    """Count the model versions that share the files of this digest in a store, and still want them.
+
+    In staging these are also the promoted ones whose files are not in production yet.
+    """
+    is_used = (T.c.digest == digest) & (T.c.environment == environment.value)
+    query = select(func.count()).select_from(T).where(is_used, T.c.wanted == SnapshotWanted.KEEP.value)
+    count = int((await tx.execute(query)).scalar_one())
+    return count + (digest in await _leaving(tx) if environment is Environment.STAGING else 0)
 
 
-async def digests(tx: Transaction) -> Sequence[SnapshotId]:
-    """List the digests that are in use."""
-    query = select(T.c.digest).where(T.c.digest.is_not(None)).distinct()
-    return [SnapshotId(value) for value in (await tx.execute(query)).scalars()]
+async def digests(tx: Transaction, environment: Environment) -> Sequence[SnapshotId]:
+    """List the digests that are in use in a store."""
+    query = select(T.c.digest).where(T.c.digest.is_not(None), T.c.environment == environment.value).distinct()
+    found = {SnapshotId(value) for value in (await tx.execute(query)).scalars()}
+    return sorted(found | (await _leaving(tx) if environment is Environment.STAGING else set()))
+
+
+async def _leaving(tx: Transaction) -> set[SnapshotId]:
+    """Return the digests of staging that are still to be copied to production."""
+    is_on_its_way = (T.c.state != SnapshotState.READY.value) & (T.c.wanted == SnapshotWanted.KEEP.value)
+    query = select(P.c.digest).join(T, T.c.model_version == P.c.model_version).where(is_on_its_way)
+    return {SnapshotId(value) for value in (await tx.execute(query)).scalars()}

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from taxiway.domain.conditions import Failure
 from taxiway.domain.errors import TaxiwayError
-from taxiway.domain.ids import EnvironmentId, PodId, SnapshotId
+from taxiway.domain.ids import EnvironmentId, PodId
 from taxiway.domain.proofs import (
     TURNED_OFF,
     LiveCheck,
@@ -66,7 +66,7 @@ class ProcessProver:
         home: Path,
         *,
         scoring: Path,
-        locate_snapshot: Callable[[SnapshotId], Path],
+        locate_snapshot: Callable[[RevisionSpec], Path],
         locate_environment: Callable[[EnvironmentId], Path],
         confine: Callable[[], Confinement],
         locate_home: Callable[[PodId], Path],
@@ -203,7 +203,7 @@ class ProcessProver:
             config=directory / "config.json",
             socket=directory / "home" / "s",
             environment=environment,
-            snapshot=self._locate_snapshot(spec.snapshot),
+            snapshot=self._locate_snapshot(spec),
             scoring=self._scoring,
             proof=directory / "home" / "proof.json",
             interpreter=levels.interpreter_paths(environment / "bin" / "python"),

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from taxiway.domain.errors import TaxiwayError
-from taxiway.domain.ids import EnvironmentId, PodId, RevisionId, SnapshotId, new_id
+from taxiway.domain.ids import EnvironmentId, PodId, RevisionId, new_id
 from taxiway.domain.pods import PodObservation
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.runtimes.process.files import replace
@@ -64,7 +64,7 @@ class ProcessRuntime:
         self,
         home: PodHome,
         *,
-        locate_snapshot: Callable[[SnapshotId], Path],
+        locate_snapshot: Callable[[RevisionSpec], Path],
         locate_environment: Callable[[EnvironmentId], Path],
         locate_proof: Callable[[RevisionSpec], Path],
         level: Level | None = None,
@@ -228,7 +228,7 @@ class ProcessRuntime:
             config=directory / "config.json",
             socket=sockets / "s",
             environment=environment,
-            snapshot=self._locate_snapshot(spec.snapshot),
+            snapshot=self._locate_snapshot(spec),
             scoring=self._home.scoring,
             proof=self._locate_proof(spec),
             interpreter=levels.interpreter_paths(environment / "bin" / "python"),

@@ -1,0 +1,191 @@
+"""Routes of production: for administrators only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Path, Query
+
+from taxiway.api import shapes
+from taxiway.api.access_tokens import tokens_out
+from taxiway.api.models import name_of, resources_of
+from taxiway.api.parameters import IdPath
+from taxiway.api.routing import Asker, TaxiwayRouter
+from taxiway.api.services import ApiServices, Services
+from taxiway.domain.deployments import Deployment
+from taxiway.domain.ids import AccessTokenId
+from taxiway.domain.people import Permission
+from taxiway.domain.resources import Scale
+from taxiway.services.deployments import ProductionName
+from taxiway.services.promotions import PromotionPlan, PromotionRequest
+from taxiway.wire.models import AccessTokenIn, AccessTokenList, AccessTokenOut, IssuedAccessTokenOut
+from taxiway.wire.production import (
+    ProductionConfigurationIn,
+    ProductionDetailOut,
+    ProductionOut,
+    ProductionPage,
+    PromotionIn,
+    PromotionOut,
+    RollbackIn,
+)
+
+router = TaxiwayRouter(tags=["production"])
+
+NAMED = "/production/deployments/{deployment}"
+NamePath = Annotated[str, Path(max_length=80, description="A production deployment's name.")]
+
+
+@router.post(
+    "/production/promotions",
+    permission=Permission.PRODUCTION_WRITE,
+    status_code=202,
+    errors=("NotFound", "Conflict", "GatesFailed", "LimitReached"),
+)
+async def promote(wanted: PromotionIn, asking: Asker, services: Services) -> PromotionOut:
+    """Promote a model version, or with `dry_run` tell how the gates stand; every gate that fails is named."""
+    request = await _request(services, wanted)
+    if wanted.dry_run:
+        return await _promotion_out(services, await services.promotions.plan(asking, request), is_done=False)
+    return await _promotion_out(services, await services.promotions.promote(asking, request), is_done=True)
+
+
+async def _request(services: ApiServices, wanted: PromotionIn) -> PromotionRequest:
+    source = name_of(wanted.project, wanted.model, wanted.version)
+    staging = (await services.deployments.detail(source)).deployment
+    known = {each.name: each for each in await services.promotions.search()}
+    base = known.get(wanted.name, staging)
+    return PromotionRequest(
+        source=source,
+        name=wanted.name,
+        reason=wanted.reason,
+        customer=wanted.customer,
+        resources=resources_of(base.resources, wanted),
+        scale=_scale(base.scale, wanted),
+        needs_token=wanted.needs_token,
+        accepts_breaking=wanted.accept_breaking,
+    )
+
+
+def _scale(base: Scale, wanted: PromotionIn | ProductionConfigurationIn) -> Scale:
+    """Return the scale that is asked for; more pods at least than at most raise the most."""
+    least = base.minimum if wanted.min_pods is None else wanted.min_pods
+    most = max(base.maximum, least) if wanted.max_pods is None else wanted.max_pods
+    return Scale(minimum=least, maximum=most)
+
+
+async def _promotion_out(services: ApiServices, plan: PromotionPlan, *, is_done: bool) -> PromotionOut:
+    before = [] if plan.before is None else await _shown(services, [plan.before])
+    (after,) = await _shown(services, [plan.after])
+    return PromotionOut(
+        is_done=is_done,
+        gates=[shapes.gate_out(gate) for gate in plan.gates],
+        changes=[shapes.contract_change_out(change) for change in plan.changes],
+        before=before[0] if before else None,
+        after=after,
+    )
+
+
+async def _shown(services: ApiServices, found: Iterable[Deployment]) -> list[ProductionOut]:
+    shown = list(found)
+    owners = await services.users.names(deployment.owner for deployment in shown)
+    return [
+        shapes.production_out(
+            deployment, public_url=services.public_url, owner=owners.get(deployment.owner, deployment.owner)
+        )
+        for deployment in shown
+    ]
+
+
+@router.get("/production/deployments", permission=Permission.PRODUCTION_READ)
+async def list_production(
+    services: Services, customer: Annotated[str | None, Query(max_length=80, description="Only this one's.")] = None
+) -> ProductionPage:
+    """List production deployments by name."""
+    return ProductionPage(items=await _shown(services, await services.promotions.search(customer=customer)))
+
+
+@router.get(NAMED, permission=Permission.PRODUCTION_READ)
+async def get_production(deployment: NamePath, services: Services) -> ProductionDetailOut:
+    """Show a production deployment: status, revisions and pods, and who promoted what, when and why."""
+    detail = await services.deployments.detail(ProductionName(name=deployment))
+    (shown,) = await _shown(services, [detail.deployment])
+    return shapes.production_detail_out(
+        shown,
+        detail,
+        pods={revision.id: services.pods_of(revision.id) for revision in detail.revisions},
+        history=await services.promotions.history(deployment),
+    )
+
+
+@router.patch(NAMED, permission=Permission.PRODUCTION_WRITE, errors=("Conflict", "LimitReached"))
+async def configure_production(
+    deployment: NamePath, wanted: ProductionConfigurationIn, asking: Asker, services: Services
+) -> ProductionOut:
+    """Change memory, CPUs, pods or access; what is left out stays. Other pods need no new revision."""
+    key = ProductionName(name=deployment)
+    present = (await services.deployments.detail(key)).deployment
+    changed = await services.deployments.configure(
+        asking,
+        key,
+        resources=resources_of(present.resources, wanted),
+        needs_token=wanted.needs_token,
+        scale=_scale(present.scale, wanted),
+        if_generation=present.generation,
+    )
+    return (await _shown(services, [changed]))[0]
+
+
+@router.delete(NAMED, permission=Permission.PRODUCTION_WRITE, status_code=204, errors=("Conflict",))
+async def delete_production(deployment: NamePath, asking: Asker, services: Services) -> None:
+    """Delete a production deployment with its endpoint, files and access tokens."""
+    await services.deployments.delete(asking, ProductionName(name=deployment))
+
+
+@router.post(NAMED + "/on", permission=Permission.PRODUCTION_WRITE, errors=("Conflict",))
+async def switch_production_on(deployment: NamePath, asking: Asker, services: Services) -> ProductionOut:
+    """Serve again, with the same URL and configuration; also tries a Failed one again."""
+    return (await _shown(services, [await services.deployments.switch_on(asking, ProductionName(name=deployment))]))[0]
+
+
+@router.post(NAMED + "/off", permission=Permission.PRODUCTION_WRITE, errors=("Conflict",))
+async def switch_production_off(deployment: NamePath, asking: Asker, services: Services) -> ProductionOut:
+    """Stop serving; URL and configuration are kept."""
+    return (await _shown(services, [await services.deployments.switch_off(asking, ProductionName(name=deployment))]))[0]
+
+
+@router.post(NAMED + "/rollback", permission=Permission.PRODUCTION_WRITE, errors=("NotFound", "Conflict"))
+async def roll_back(deployment: NamePath, wanted: RollbackIn, asking: Asker, services: Services) -> ProductionOut:
+    """Serve again as an earlier revision did, by a new revision; nothing is copied or built."""
+    changed = await services.promotions.roll_back(asking, deployment, reason=wanted.reason, to=wanted.revision)
+    return (await _shown(services, [changed]))[0]
+
+
+@router.get(NAMED + "/access-tokens", permission=Permission.PRODUCTION_READ)
+async def list_production_tokens(deployment: NamePath, services: Services) -> AccessTokenList:
+    """List the access tokens, newest first, also those that no longer count; never their texts."""
+    found = await services.access_tokens.list_all(ProductionName(name=deployment))
+    return AccessTokenList(items=await tokens_out(services, found))
+
+
+@router.post(NAMED + "/access-tokens", permission=Permission.PRODUCTION_WRITE, status_code=201)
+async def issue_production_token(
+    deployment: NamePath, wanted: AccessTokenIn, asking: Asker, services: Services
+) -> IssuedAccessTokenOut:
+    """Issue an access token for one caller; its text is returned this once. Several may count at the same time."""
+    token, text = await services.access_tokens.issue(
+        asking, ProductionName(name=deployment), caller=wanted.caller, life=timedelta(days=wanted.days)
+    )
+    (shown,) = await tokens_out(services, [token])
+    return IssuedAccessTokenOut(**shown.model_dump(), token=text)
+
+
+@router.delete(NAMED + "/access-tokens/{token}", permission=Permission.PRODUCTION_WRITE)
+async def revoke_production_token(
+    deployment: NamePath, token: IdPath, asking: Asker, services: Services
+) -> AccessTokenOut:
+    """Make the gateway refuse an access token, within two seconds. Revoked already: no effect."""
+    revoked = await services.access_tokens.revoke(asking, ProductionName(name=deployment), AccessTokenId(token))
+    (shown,) = await tokens_out(services, [revoked])
+    return shown

@@ -1,0 +1,135 @@
+"""Production deployments and promotions, as the API speaks of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from taxiway.domain.deployments import Status
+from taxiway.wire import In, Out
+from taxiway.wire.models import ConditionOut, ContractChangeOut, ResourcesOut, RevisionOut, SnapshotOut
+
+
+class PromotionIn(In):
+    """Promote a model version of staging to a production deployment: a new one, or one that is there."""
+
+    project: str = Field(max_length=80)
+    model: str = Field(max_length=80)
+    version: int = Field(ge=1, le=2**31 - 1)
+    name: str = Field(max_length=80, description="The production deployment's name, as it stands in its URL.")
+    reason: str = Field(max_length=500, description="Why; it is kept with the act.")
+    customer: str | None = Field(None, max_length=80, description="Whom it serves; needed for a new one.")
+    memory: str | None = Field(None, max_length=40, description="Of a pod; left out: as it is, or as in staging.")
+    cpus: str | None = Field(None, max_length=40)
+    min_pods: int | None = Field(None, ge=1, le=100)
+    max_pods: int | None = Field(None, ge=1, le=100)
+    needs_token: bool | None = None
+    accept_breaking: bool = Field(False, description="Promote although callers may feel the contract's changes.")
+    dry_run: bool = Field(False, description="Only tell how the gates stand and what would be done.")
+
+
+class ProductionConfigurationIn(In):
+    """Change a production deployment; what is left out stays."""
+
+    memory: str | None = Field(None, max_length=40)
+    cpus: str | None = Field(None, max_length=40)
+    min_pods: int | None = Field(None, ge=1, le=100)
+    max_pods: int | None = Field(None, ge=1, le=100)
+    needs_token: bool | None = None
+
+
+class RollbackIn(In):
+    """Serve again as an earlier revision did."""
+
+    reason: str = Field(max_length=500, description="Why; it is kept with the act.")
+    revision: int | None = Field(None, ge=1, description="Its number; none: the newest earlier one that differs.")
+
+
+class GateOut(Out):
+    """How a gate stands."""
+
+    gate: str
+    holds: bool
+    message: str
+    hint: str
+
+
+class ProductionOut(Out):
+    """One production deployment, as lists show it."""
+
+    name: str
+    customer: str
+    project: str
+    model: str
+    version: int
+    status: Status
+    reason: str
+    message: str
+    hint: str
+    url: str
+    wanted: str
+    owner: str
+    created_at: datetime
+    changed_at: datetime
+    resources: ResourcesOut
+    min_pods: int
+    max_pods: int
+    needs_token: bool
+    generation: int
+    observed_generation: int
+    deployment: str
+
+
+class ProductionPage(Out):
+    """All production deployments, or a customer's."""
+
+    items: list[ProductionOut]
+
+
+class PromotionRecordOut(Out):
+    """One promotion: what, by whom, why, and how the gates stood."""
+
+    project: str
+    model: str
+    version: int
+    digest: str
+    gates: list[GateOut]
+    reason: str
+    promoted_by: str
+    promoted_at: datetime
+
+
+class RevisionRecordOut(Out):
+    """One revision in a deployment's history: what it serves, by whom, when and why."""
+
+    number: int
+    state: str
+    project: str
+    model: str
+    version: int
+    memory: str
+    cpus: str
+    made_by: str
+    made_at: datetime
+    why: str
+
+
+class ProductionDetailOut(ProductionOut):
+    """A production deployment with all that belongs to it."""
+
+    revisions: list[RevisionOut]
+    snapshot: SnapshotOut
+    conditions: list[ConditionOut]
+    promotions: list[PromotionRecordOut]
+    history: list[RevisionRecordOut]
+
+
+class PromotionOut(Out):
+    """What a promotion did, or would do."""
+
+    is_done: bool
+    gates: list[GateOut]
+    changes: list[ContractChangeOut]
+    before: ProductionOut | None
+    after: ProductionOut
