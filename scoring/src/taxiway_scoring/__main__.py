@@ -42,6 +42,9 @@ try:
 except ImportError:  # pragma: no cover
     uvloop = None
 
+SWITCH_SECONDS = 0.00005
+"""How long the worker thread keeps the interpreter while the event loop wants it; Python's own 5 ms are as long as a
+prediction, and each request needs both."""
 FAILED_EXIT = 3
 STUCK_EXIT = 4
 LAST_WORDS_SECONDS = 0.2
@@ -440,6 +443,7 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     # Nothing may be added to a snapshot, also where its directory could be written.
     sys.dont_write_bytecode = True
+    sys.setswitchinterval(SWITCH_SECONDS)
     config = read_config(argv)
     set_threads(thread_count(config))
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
