@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from taxiway.domain.deployments import DeploymentWanted
-from taxiway.domain.errors import Conflict, GatesFailed, InvalidInput, NotFound
+from taxiway.domain.errors import Conflict, GatesFailed, InvalidInput, LimitReached, NotFound
 from taxiway.domain.models import Environment
 from taxiway.domain.promotions import FormatPolicy, GateName
 from taxiway.domain.resources import Capacity, Resources, Scale
@@ -161,6 +161,9 @@ async def test_scale_and_switches_are_as_in_staging(promotions: Promotions, depl
     changed = await deployments.configure(ME, name, scale=Scale(minimum=3, maximum=4))
     assert changed.scale.minimum == 3
     assert len((await deployments.detail(name)).revisions) == 1, "other pods need no other revision"
+    with pytest.raises(LimitReached, match="production is promised 0 and 0 CPUs already; this host has 16Gi and 8 CPUs"):
+        await deployments.configure(ME, name, scale=Scale(minimum=17, maximum=17))
+    assert (await deployments.detail(name)).deployment.scale.minimum == 3, "nothing is half changed"
     assert (await deployments.switch_off(ME, name)).wanted is DeploymentWanted.OFF
     await deployments.delete(ME, name)
     detail = await deployments.detail(name)

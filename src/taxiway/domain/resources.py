@@ -78,8 +78,8 @@ class Capacity:
         more = format_memory(wanted.memory_bytes * pods), f"{wanted.cpus * pods:g} CPUs"
         if memory + wanted.memory_bytes * pods > self.memory_bytes or cpus + wanted.cpus * pods > self.cpus:
             raise LimitReached(
-                f"{more[0]} of memory and {more[1]} are wanted; of {format_memory(self.memory_bytes)} and "
-                f"{self.cpus:g} CPUs are {format_memory(memory)} and {cpus:g} CPUs promised to production.",
+                f"{more[0]} of memory and {more[1]} are wanted, and production is promised {format_memory(memory)} and "
+                f"{cpus:g} CPUs already; this host has {format_memory(self.memory_bytes)} and {self.cpus:g} CPUs.",
                 hint="Ask for less or for fewer pods, or switch another production deployment off.",
             )
 

@@ -117,6 +117,7 @@ class Deployments:
             if is_on and newest.state is not RevisionState.FAILED:
                 return before
             after = await self._want(tx, before, wanted=DeploymentWanted.ON)
+            await self._check_promises(tx, after)
             await self._new_revision(tx, asking, after, newest, why="It was switched ON.")
             await self._tell(tx, asking, before, after, "SwitchedOn", "It was switched ON.")
         self._nudge_all(after.id)
@@ -150,7 +151,7 @@ class Deployments:
         """Change what is given. A change that pods feel makes a new revision, which comes up beside the old one.
 
         With ``if_generation`` it raises GenerationMismatch when the deployment is of another generation. Raises
-        LimitReached for more than the host has.
+        LimitReached for more than the host has, or has left beside what production is promised.
         """
         if resources is not None:
             self._capacity.check(resources)
@@ -172,6 +173,7 @@ class Deployments:
                 needs_token=before.needs_token if needs_token is None else needs_token,
                 scale=scale,
             )
+            await self._check_promises(tx, after)
             is_felt = (after.resources, after.options) != (before.resources, before.options)
             if is_felt and after.wanted is DeploymentWanted.ON:
                 newest = (await revisions.of_deployment(tx, before.id))[-1]
@@ -199,6 +201,16 @@ class Deployments:
         if deployment.environment is Environment.STAGING:
             return [deployment.model_version]
         return [promotion.model_version for promotion in await promotions.of_deployment(tx, deployment.id)]
+
+    async def _check_promises(self, tx: Transaction, after: Deployment) -> None:
+        """Raise LimitReached where production would be promised more than this host has."""
+        if after.environment is Environment.PRODUCTION and after.wanted is DeploymentWanted.ON:
+            others = [
+                (each.resources, each.scale.minimum)
+                for each in await deployments.in_production(tx)
+                if each.id != after.id and each.wanted is DeploymentWanted.ON
+            ]
+            self._capacity.check_promised(others, after.resources, after.scale.minimum)
 
     async def _want(
         self,
