@@ -161,7 +161,9 @@ async def test_scale_and_switches_are_as_in_staging(promotions: Promotions, depl
     changed = await deployments.configure(ME, name, scale=Scale(minimum=3, maximum=4))
     assert changed.scale.minimum == 3
     assert len((await deployments.detail(name)).revisions) == 1, "other pods need no other revision"
-    with pytest.raises(LimitReached, match="production is promised 0 and 0 CPUs already; this host has 16Gi and 8 CPUs"):
+    with pytest.raises(
+        LimitReached, match="production is promised 0 and 0 CPUs already; this host has 16Gi and 8 CPUs"
+    ):
         await deployments.configure(ME, name, scale=Scale(minimum=17, maximum=17))
     assert (await deployments.detail(name)).deployment.scale.minimum == 3, "nothing is half changed"
     assert (await deployments.switch_off(ME, name)).wanted is DeploymentWanted.OFF
