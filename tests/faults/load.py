@@ -125,7 +125,9 @@ class _Generator:
         connection, is_good = await self._idle.get(), False
         try:
             # A client sees that a connection was closed while it was idle, and opens another.
-            if connection is None or connection[0].at_eof() or connection[1].is_closing():
+            if connection is not None and connection[0].at_eof():
+                connection[1].close()
+            if connection is None or connection[1].is_closing():
                 connection = await asyncio.open_connection("127.0.0.1", self._target.port)
             status, retry_after, is_good = await self._exchange(connection, keeps=True)
             return status, retry_after
