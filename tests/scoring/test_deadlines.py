@@ -35,6 +35,23 @@ def test_a_call_that_does_not_end_is_interrupted_and_the_next_one_is_not(deadlin
         assert deadline.call(lambda given: given + 1, 1) == 2
 
 
+def test_a_model_that_swallows_it_is_interrupted_again(deadline: Deadline) -> None:
+    swallowed: list[int] = []
+
+    def stubborn(_: Any) -> None:
+        while True:
+            try:
+                signal.pause()
+            except BaseException:
+                swallowed.append(1)
+                if len(swallowed) > 2:
+                    raise
+
+    with pytest.raises(Overdue):
+        deadline.call(stubborn, None)
+    assert len(swallowed) == 3
+
+
 def test_the_timer_stops_when_nothing_is_called(deadline: Deadline) -> None:
     assert deadline.call(len, "abc") == 3
     for _ in range(3):  # the tick after the call, one without any, which stops the timer, and none

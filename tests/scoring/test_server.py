@@ -9,7 +9,14 @@ import threading
 
 import pytest
 
-from taxiway_scoring.server import LINGER_SECONDS, MAX_HEADER_BYTES, MAX_URL_BYTES, SMALL_BYTES, ServerLimits
+from taxiway_scoring.server import (
+    FREE_BYTES,
+    LINGER_SECONDS,
+    MAX_HEADER_BYTES,
+    MAX_URL_BYTES,
+    SMALL_BYTES,
+    ServerLimits,
+)
 from tests.scoring.apps import Wire, a_post, an_app
 
 BODY = b'{"inputs": [1.5]}'
@@ -335,6 +342,34 @@ async def test_a_large_body_waits_unread_until_there_is_room() -> None:
     assert room.taken == 0, "it is given back with the answer"
 
 
+async def test_a_body_that_came_with_its_headers_need_not_wait_for_room() -> None:
+    """It is here already; whoever gives room back later must not be told of it."""
+    wire = Wire(limits=ServerLimits(receiving_bytes=len(LARGE)))
+    room = wire.connections.room
+    assert room.grow(10)  # of others
+    wire.feed(a_post(LARGE) + a_post(BODY))
+    assert [status for status, _, _ in await wire.settle()] == [200, 200]
+    assert not wire.transport.is_paused
+    room.give_back(10)
+    assert room.taken == 0
+
+
+async def test_small_bodies_get_through_whatever_large_ones_hold() -> None:
+    wire = Wire(limits=ServerLimits(receiving_bytes=100))
+    assert wire.connections.room.grow(100)  # of others
+    wire.feed(a_post(BODY), piece=7)
+    assert (await wire.settle())[0][0] == 200
+
+
+async def test_endless_trailers_are_refused() -> None:
+    wire = Wire()
+    wire.feed(a_chunked_post(BODY)[:-2] + b"X: ")
+    for _ in range(5):
+        wire.feed(b"y" * 8192)
+    ((status, _, _),) = await wire.settle()
+    assert status == 431
+
+
 async def test_who_waits_for_room_too_long_is_told_to_come_back() -> None:
     wire = Wire(limits=ServerLimits(receiving_bytes=len(LARGE), room_seconds=0))
     room = wire.connections.room
@@ -362,12 +397,12 @@ async def test_clients_that_go_leave_their_room_and_their_place_in_line() -> Non
     assert room.taken == 0
 
 
-@pytest.mark.parametrize("body", [BODY, LARGE])
+@pytest.mark.parametrize("body", [BODY + b" " * 2 * FREE_BYTES, LARGE])
 async def test_bodies_that_come_in_pieces_are_bounded_for_all_connections_together(body: bytes) -> None:
     """Small ones, and chunked ones that do not say how large they will be."""
     wire = Wire(limits=ServerLimits(receiving_bytes=len(body)))
     room = wire.connections.room
-    request = a_post(body) if body == BODY else a_chunked_post(body)
+    request = a_post(body) if body != LARGE else a_chunked_post(body)
     wire.feed(request[:-12])
     assert room.taken > 0
     wire.feed(request[-12:])

@@ -45,8 +45,9 @@ class Deadline:
             self._until = math.inf
 
     def _look(self, _number: int, _frame: FrameType | None) -> None:
-        if time.monotonic() > self._until:
-            self._until = math.inf
+        now = time.monotonic()
+        if now > self._until:
+            self._until = now  # again at the next tick, for a model may have swallowed it
             raise Overdue
         if self._until == math.inf and not self._was_used:
             self._is_ticking = False

@@ -34,7 +34,9 @@ COPIED_BYTES = 64 * 1024
 """Larger bodies are not put behind their head, which would take the memory twice."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 SMALL_BYTES = 64 * 1024
-"""Bodies up to this size do not wait for room."""
+"""Bodies up to this size do not wait in line for room."""
+FREE_BYTES = 4 * 1024
+"""Of each body that comes in pieces; they need no room."""
 _NO_ROOM = (503, "TooManyRequests", "The pod has as many large bodies and answers as it can hold.")
 _ONCE = ("content-length", "transfer-encoding", "content-type", "host")
 
@@ -98,6 +100,8 @@ class Connection(asyncio.Protocol):
         how much room it has."""
         self._room_taken = 0
         """By the body that comes."""
+        self._announced = 0
+        """How large the body that comes says it is."""
         self._is_in_line = False
         """The body waits for room and is not read."""
         self._buffered = 0
@@ -166,6 +170,7 @@ class Connection(asyncio.Protocol):
         if self._takes_no_more:
             return
         was_in_headers = not self._is_between and not self._has_headers
+        size_was = self._size
         if self._is_between:
             self._is_between = False
             self._wait(self._limits.header_seconds)
@@ -177,11 +182,14 @@ class Connection(asyncio.Protocol):
         except (_Stop, httptools.HttpParserError):
             self._refuse(400, "MalformedRequest", "The request is not HTTP/1.1.")
         else:
-            # Bytes of headers that have no end yet; those of whole headers are counted one by one.
-            self._unfinished += len(data) if was_in_headers and not self._has_headers else 0
+            # Bytes of headers that have no end yet, and of trailers; those of whole headers are counted one by one.
+            is_unfinished = was_in_headers and not self._has_headers
+            is_trailing = self._has_headers and not self._is_between and self._size == size_was
+            self._unfinished += len(data) if is_unfinished or is_trailing else 0
             if self._unfinished > MAX_HEADER_BYTES:
                 self._refuse_headers()
-            more = self._size - self._room_taken
+            # The first of it are nobody's business: small requests must get through whatever large ones hold.
+            more = self._size - FREE_BYTES - self._room_taken
             if more > 0 and not self._is_in_line:  # of a body that is small, or does not say how large it will be
                 if self._connections.room.grow(more):
                     self._room_taken += more
@@ -235,6 +243,7 @@ class Connection(asyncio.Protocol):
             raise _Stop
         size = int(length)
         if size > SMALL_BYTES:
+            self._announced = size
             if not self._connections.room.take(size, self._come_in):
                 self._is_in_line = True
                 if self._transport is not None:
@@ -247,7 +256,7 @@ class Connection(asyncio.Protocol):
     def _come_in(self) -> None:
         """There is room for the body."""
         self._is_in_line = False
-        self._room_taken = int(self._headers["content-length"])
+        self._room_taken = self._announced
         if self._transport is not None:
             self._transport.resume_reading()
         self._ask_for_body()
@@ -265,15 +274,17 @@ class Connection(asyncio.Protocol):
         if self._size > self._limits.body_bytes:
             self._refuse_body()
             raise _Stop
-        self._body.append(data)
+        self._body += data
 
     def on_message_complete(self) -> None:
         """Put the whole request in line."""
         self._stop_waiting()
+        if self._is_in_line:  # it came in one piece with its headers, and is here already
+            self._leave_line()
+            if self._transport is not None:
+                self._transport.resume_reading()
         parser = self._parser
-        request = HttpRequest(
-            parser.get_method().decode("latin-1"), _path(self._url), self._headers, b"".join(self._body)
-        )
+        request = HttpRequest(parser.get_method().decode("latin-1"), _path(self._url), self._headers, bytes(self._body))
         request.takes_chunks = parser.get_http_version() == "1.1"
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade() and parser.get_http_version() == "1.1"
         if (
@@ -316,7 +327,7 @@ class Connection(asyncio.Protocol):
     def _begin(self) -> None:
         self._url = b""
         self._headers: dict[str, str] = {}
-        self._body: list[bytes] = []
+        self._body = bytearray()
         self._size = 0
         self._header_bytes = 0
         self._unfinished = 0
@@ -343,16 +354,20 @@ class Connection(asyncio.Protocol):
                 del request  # with its body, which nobody needs any more
                 if response.pieces is not None:
                     # Others may hold answers that nobody reads.
-                    self._give_back(taken)
-                    taken = response.pieces.held
-                    if not self._connections.room.grow(taken):
-                        response, taken = self._app.problem(*_NO_ROOM), 0
+                    given, taken = taken, 0
+                    self._give_back(given)
+                    if self._connections.room.grow(response.pieces.held):
+                        taken = response.pieces.held
+                    else:
+                        response = self._app.problem(*_NO_ROOM)
                 self._write(response, keep_alive=is_kept, with_body=with_body, is_chunked=is_chunked)
                 if response.pieces is not None:
                     await self._write_pieces(response.pieces, is_chunked=is_chunked)
                     is_kept = is_kept and not (self._takes_no_more and not self._waiting)
-                self._give_back(taken)
-                taken = 0
+                given, taken = taken, 0
+                self._give_back(given)
+                # Small answers never wait, and must not hold the loop as long as somebody sends ahead.
+                await asyncio.sleep(0)
                 if self._transport is not None and not self._has_too_much and not self._is_in_line:
                     self._transport.resume_reading()
                 if not self._can_write.is_set():
@@ -451,16 +466,20 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self._is_between = True
-        self._wait(LINGER_SECONDS)
+        is_written = not self._transport.get_write_buffer_size()
+        self._wait(LINGER_SECONDS if is_written else self._limits.body_seconds)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._transport.resume_reading()
 
     def close(self) -> None:
-        """Close when what is written has gone out."""
+        """Close when what is written has gone out, which must not take for ever."""
         self._stop_waiting()
-        if self._transport is not None:
-            self._transport.close()
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size():
+            self._wait(self._limits.body_seconds)
+        self._transport.close()
 
     def abort(self) -> None:
         """Close at once."""
@@ -559,6 +578,8 @@ def receive(app: ScoringApp, limits: ServerLimits, channel: socket.socket, on_en
                 loop.remove_reader(channel)
                 on_end()
                 return
+            if not descriptors:  # there was none left to take it
+                app.telemetry.closed += 1
             for descriptor in descriptors:
                 connection = socket.socket(fileno=descriptor)
                 connection.setblocking(False)

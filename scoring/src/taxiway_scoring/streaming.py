@@ -70,8 +70,10 @@ def list_pieces(values: list[Any]) -> Pieces | None:
     """Return what ``answers.write_predictions`` writes of a list, in pieces; None where a row may be hard to write."""
     if not all(_is_sure(row) or (type(row) in (list, dict) and all(map(_is_sure, _cells(row)))) for row in values):
         return None
-    parts = (_rows(values[at : at + PIECE_CELLS]) for at in range(0, len(values), PIECE_CELLS))
-    return Pieces(_joined(parts), ROW_BYTES * len(values))
+    width = max((len(row) for row in values if type(row) in (list, dict)), default=1)
+    step = max(1, PIECE_CELLS // max(1, width))
+    parts = (_rows(values[at : at + step]) for at in range(0, len(values), step))
+    return Pieces(_joined(parts), ROW_BYTES * len(values) * max(1, width))
 
 
 def _cells(row: Any) -> Any:

@@ -93,6 +93,7 @@ class Parent:
         self._deaths: deque[float] = deque(maxlen=MOST_DEATHS)
         self._selector = selectors.DefaultSelector()
         self._is_ended = False
+        self._looked_at = time.monotonic()
         self._on_ready: Callable[[], None] | None = None
 
     def run(self, *, on_ready: Callable[[], None], on_end: Callable[[], None]) -> None:
@@ -201,10 +202,13 @@ class Parent:
         self._deaths.append(now)
         # Killed, and not by us: most likely for the memory, which is the whole pod's.
         if is_often or (status == -signal.SIGKILL and not is_stuck) or not worker.is_ready:
-            raise Died(status)
+            raise Died(self._stuck_exit if is_stuck else status)
         self._fork(worker.slot)
 
     def _kill_stuck(self) -> None:
+        looked_at, self._looked_at = self._looked_at, time.monotonic()
+        if self._looked_at - looked_at > 3 * BEAT_SECONDS:  # the whole pod stood still: let them beat first
+            return
         late = time.monotonic() - self._stuck_seconds
         for worker in self._workers.values():
             if self._board.get(worker.slot, "beat") < late and not worker.was_stuck:
@@ -225,7 +229,8 @@ class Parent:
 
     def _hand_over(self, connection: socket.socket) -> None:
         """Give it to the worker with the fewest; one whose channel is full is passed over."""
-        for worker in sorted(self._workers.values(), key=self._load):
+        late = time.monotonic() - 2 * BEAT_SECONDS
+        for worker in sorted(self._workers.values(), key=lambda worker: self._load(worker, late)):
             try:
                 socket.send_fds(worker.channel, [b"c"], [connection.fileno()])
             except OSError:  # full, or just ended
@@ -234,8 +239,10 @@ class Parent:
             return
         log.warning("a connection was closed, for no worker takes any")
 
-    def _load(self, worker: Worker) -> float:
-        return worker.sent - self._board.get(worker.slot, "closed")
+    def _load(self, worker: Worker, late: float) -> tuple[bool, float]:
+        """Sort workers whose event loop stands still behind all others."""
+        stands_still = worker.was_stuck or self._board.get(worker.slot, "beat") < late
+        return stands_still, worker.sent - self._board.get(worker.slot, "closed")
 
     # -------------------------------------------------------------- the end
 
