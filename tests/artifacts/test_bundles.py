@@ -47,7 +47,6 @@ async def production(tmp_path: Path) -> Path:
 def check(home: Path) -> None:
     for key in bundles_in(home / "bundles"):
         verify(home / "bundles", key, home / "snapshots", public_keys=home.parent / "trusted")
-    assert len(bundles_in(home / "bundles")) == 2
 
 
 def test_what_nobody_touched_is_whole_with_either_keys(production: Path) -> None:
@@ -108,17 +107,20 @@ def test_five_hundred_changes_are_found_and_the_file_is_named(production: Path) 
     dice = random.Random(11)
     whole = production.with_name("whole")
     shutil.copytree(production, whole)
-    for number in range(500):
+    done = 0
+    while done < 500:
         change, place = dice.choice(MUTATIONS), dice.choice(files_of(production))
+        if change is removed and place.parent.name == "bundles":
+            continue  # nobody knows offline how many there were
         before = place.read_bytes()
         change(place, dice)
         if change in (flipped, cut, swapped) and says_the_same(place, before):
             continue
-        with pytest.raises((ArtifactDigestMismatch, AssertionError)) as found:
+        done += 1
+        with pytest.raises(ArtifactDigestMismatch) as found:
             check(production)
-        told = str(found.value)
-        named = [place.name, "manifest.json", "added-", "bundle", "assert"]
-        assert any(name in told for name in named), f"{number} {change.__name__} {place}: {told}"
+        name = "added-" if change is added else place.name
+        assert name in str(found.value), f"{change.__name__} {place}: {found.value}"
         shutil.rmtree(production)
         shutil.copytree(whole, production)
         for left in production.parent.glob("kept-*"):

@@ -216,6 +216,12 @@ async def test_a_rollback_goes_to_the_newest_that_served_something_else(
     with pytest.raises(NotFound):
         await promotions.roll_back(ME, "fraud-acme", reason="Oh.", to=77)
     assert (await actions(database))[-3:] == ["production.rollback"] * 3
+    await promotions.promote(ME, wanted(resources=Resources(memory_bytes=GIB, cpus=1)))
+    await promotions.promote(ME, wanted(name="fraud-zeta", scale=Scale(minimum=7, maximum=7)))
+    await deployments.configure(ME, name, resources=Resources(memory_bytes=GIB, cpus=0.5))
+    await deployments.configure(ME, ProductionName(name="fraud-zeta"), resources=Resources(memory_bytes=GIB, cpus=1.05))
+    with pytest.raises(LimitReached, match="production is promised"):
+        await promotions.roll_back(ME, "fraud-acme", reason="Back.", to=1)
 
 
 async def seen_serving(database: Database) -> None:

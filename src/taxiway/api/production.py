@@ -155,7 +155,9 @@ async def switch_production_off(deployment: NamePath, asking: Asker, services: S
     return (await _shown(services, [await services.deployments.switch_off(asking, ProductionName(name=deployment))]))[0]
 
 
-@router.post(NAMED + "/rollback", permission=Permission.PRODUCTION_WRITE, errors=("NotFound", "Conflict"))
+@router.post(
+    NAMED + "/rollback", permission=Permission.PRODUCTION_WRITE, errors=("NotFound", "Conflict", "LimitReached")
+)
 async def roll_back(deployment: NamePath, wanted: RollbackIn, asking: Asker, services: Services) -> ProductionOut:
     """Serve again as an earlier revision did, by a new revision; nothing is copied or built."""
     changed = await services.promotions.roll_back(asking, deployment, reason=wanted.reason, to=wanted.revision)

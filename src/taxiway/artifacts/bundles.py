@@ -117,6 +117,8 @@ def verify(home: Path, key: ModelVersionId, snapshots: Path, *, public_keys: Pat
         public_key(public_keys or home / KEYS, signer).verify(signature, signed)
     except InvalidSignature as error:
         raise _wrong(name, "is not what was signed") from error
+    except ArtifactDigestMismatch as error:
+        raise _wrong(name, f"is signed with a key that cannot be used: {error.message.rstrip('.')}") from error
     if document.get("model_version") != key:
         raise _wrong(name, "is another one's bundle")
     digest = str(document["snapshot"])

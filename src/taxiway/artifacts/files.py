@@ -155,6 +155,7 @@ class FileSnapshotStore:
 
         Raises ArtifactDigestMismatch for what is not there or not what was sealed.
         """
+        await self.verify(digest)
         files = self.locate(digest) / "files"
         entries = await asyncio.to_thread(manifest.build, files)
         total, done = sum(entry.size for entry in entries), 0

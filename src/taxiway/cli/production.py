@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SETTLED = ("ON", "OFF", "Failed", "Degraded")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A production deployment's name.")]
 MinPods = Annotated[int | None, typer.Option("--min-pods", help="Pods that always run.")]
-MaxPods = Annotated[int | None, typer.Option("--max-pods", help="Pods at most.")]
+MaxPods = Annotated[int | None, typer.Option("--max-pods", help="Pods at most; kept beside the least.")]
 
 production = typer.Typer(help="Promote models, and look after what serves customers.", no_args_is_help=True)
 token = typer.Typer(help="Access tokens of production deployments.", no_args_is_help=True)

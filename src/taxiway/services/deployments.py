@@ -48,6 +48,15 @@ async def named(tx: Transaction, name: Name) -> Deployment:
     return await deployments.get_of_version(tx, name.project, name.model, name.version)
 
 
+def promised(known: Sequence[Deployment], *, but: str) -> list[tuple[Resources, int]]:
+    """Return what production deployments that are ON have at least, all but one: of a pod, and how many pods."""
+    return [
+        (each.resources, each.scale.minimum)
+        for each in known
+        if each.name != but and each.wanted is DeploymentWanted.ON
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentDetail:
     """A deployment with all that belongs to it."""
@@ -205,12 +214,8 @@ class Deployments:
     async def _check_promises(self, tx: Transaction, after: Deployment) -> None:
         """Raise LimitReached where production would be promised more than this host has."""
         if after.environment is Environment.PRODUCTION and after.wanted is DeploymentWanted.ON:
-            others = [
-                (each.resources, each.scale.minimum)
-                for each in await deployments.in_production(tx)
-                if each.id != after.id and each.wanted is DeploymentWanted.ON
-            ]
-            self._capacity.check_promised(others, after.resources, after.scale.minimum)
+            others = await deployments.in_production(tx)
+            self._capacity.check_promised(promised(others, but=after.name), after.resources, after.scale.minimum)
 
     async def _want(
         self,

@@ -17,10 +17,10 @@ from taxiway.domain.names import SLUG_RULE, is_slug, propose_slug
 from taxiway.domain.people import Asking
 from taxiway.domain.promotions import FormatPolicy, GateResult, Promotion, PromotionView, check, evaluate
 from taxiway.domain.resources import Capacity, Resources, Scale, format_memory
-from taxiway.domain.revisions import Revision, RevisionWanted, ScoringOptions
+from taxiway.domain.revisions import Revision, RevisionWanted
 from taxiway.domain.snapshots import SnapshotCopy, SnapshotState, SnapshotWanted
 from taxiway.ports import Clock, Nudge
-from taxiway.services.deployments import DeploymentName
+from taxiway.services.deployments import DeploymentName, promised
 from taxiway.store import audit, deployments, events, models, promotions, revisions, snapshots
 from taxiway.store.database import Database, Transaction
 from taxiway_scoring.contract import compile_signature
@@ -37,7 +37,6 @@ class PromotionRequest:
     reason: str
     customer: str | None = None
     resources: Resources | None = None
-    options: ScoringOptions | None = None
     scale: Scale | None = None
     needs_token: bool | None = None
     accepts_breaking: bool = False
@@ -105,7 +104,7 @@ class Promotions:
         """Serve again as an earlier revision did: its model version, resources and options, as a new revision.
 
         Without ``to`` that is the newest earlier one that was ready and differs. Nothing is copied or built. Raises
-        NotFound, Conflict, InvalidInput.
+        NotFound, Conflict, InvalidInput, LimitReached.
         """
         check_texts(reason=reason)
         async with self._database.write() as tx:
@@ -123,6 +122,8 @@ class Promotions:
                 model_version=target.model_version, resources=target.resources, options=target.options,
                 wanted=DeploymentWanted.ON, generation=before.generation + 1, changed_at=now,
             )  # fmt: skip
+            others = await deployments.in_production(tx)
+            self._capacity.check_promised(promised(others, but=name), after.resources, after.scale.minimum)
             await deployments.want(tx, after)
             newest = known[-1].renewed(now, by=asking.principal.name, why=reason)
             revision = replace(
@@ -214,11 +215,7 @@ class Promotions:
             policy=self._policy,
             is_isolated=is_isolated,
             capacity=self._capacity,
-            promised=[
-                (each.resources, each.scale.minimum)
-                for each in others
-                if each.name != wanted.name and each.wanted is DeploymentWanted.ON
-            ],
+            promised=promised(others, but=wanted.name),
             resources=after.resources,
             scale=after.scale,
         )
@@ -269,7 +266,6 @@ class Promotions:
             customer=base.customer if wanted.customer is None else wanted.customer,
             wanted=DeploymentWanted.ON,
             resources=wanted.resources or base.resources,
-            options=wanted.options or base.options,
             scale=wanted.scale or base.scale,
             needs_token=base.needs_token if wanted.needs_token is None else wanted.needs_token,
             generation=base.generation + 1,
