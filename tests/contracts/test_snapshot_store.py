@@ -79,6 +79,20 @@ async def test_a_copy_becomes_a_snapshot(kit: Kit) -> None:
     await kit.store.verify(digest)
 
 
+async def test_a_snapshot_is_copied_out_as_it_was_sealed(kit: Kit, tmp_path: Path) -> None:
+    digest = await kit.copied(A)
+    seen: list[tuple[int, int | None]] = []
+    into = tmp_path / "into"
+    into.mkdir()
+    await kit.store.copy_out(digest, into, lambda done, total: seen.append((done, total)))
+    assert sorted(path.name for path in into.iterdir()) == ["MLmodel", "model.pkl"]
+    assert (into / "model.pkl").read_bytes() == b"model"
+    assert seen
+    assert seen[-1][0] == seen[-1][1]
+    with pytest.raises(ArtifactDigestMismatch):
+        await kit.store.copy_out(SnapshotId("00" * 32), into, lambda _done, _total: None)
+
+
 async def test_beginning_again_while_and_after_it_ran_has_no_effect(kit: Kit) -> None:
     await kit.store.begin(A, files())
     await kit.store.begin(A, fails)
