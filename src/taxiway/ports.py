@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from taxiway.domain.environments import BuildProgress, EnvironmentRequest
 from taxiway.domain.ids import (
+    DeploymentId,
     EnvironmentId,
     ExperimentId,
     ModelName,
@@ -25,6 +26,7 @@ from taxiway.domain.ids import (
     SnapshotId,
 )
 from taxiway.domain.logs import LogName, LogPage
+from taxiway.domain.measurements import Traffic, Window
 from taxiway.domain.models import LoggedModel, LoggedModelRef, ModelFacts
 from taxiway.domain.pods import PodObservation
 from taxiway.domain.proofs import LiveCheck, ProofProgress
@@ -77,6 +79,25 @@ class Gateway(Protocol):
 
         Raises GatewayRejected, once for each published table, when Envoy refused it.
         """
+
+    async def traffic(self) -> Mapping[RevisionId, Traffic] | None:
+        """Tell what was counted of each revision since the gateway began to count; None when it cannot be told.
+
+        Counts only grow, until the gateway is started anew. A revision without requests may be missing.
+        """
+
+
+class Measurements(Protocol):
+    """What was measured in the last minutes. None means no data, which is not the same as no requests."""
+
+    def of_revision(self, revision: RevisionId, *, over: timedelta) -> Window | None:
+        """Add up what was measured of a revision in the last while."""
+
+    def of_deployment(self, deployment: DeploymentId, *, over: timedelta) -> Window | None:
+        """Add up what was measured of all of a deployment's revisions in the last while."""
+
+    def between(self, revision: RevisionId, since: datetime, until: datetime) -> Window | None:
+        """Add up what was measured of a revision between two moments, the second included."""
 
 
 class Tracking(Protocol):

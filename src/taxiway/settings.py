@@ -113,6 +113,12 @@ class ProductionSettings(Section):
     )
 
 
+class MonitoringSettings(Section):
+    """What is kept of what was measured."""
+
+    history_days: int = Field(8, ge=1, le=90, description="How long graphs reach back, days.")
+
+
 class LimitSettings(Section):
     """What one person may use."""
 
@@ -140,6 +146,7 @@ class Settings(BaseSettings):
     environments: EnvironmentSettings = EnvironmentSettings()
     pods: PodSettings = PodSettings()
     production: ProductionSettings = ProductionSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     limits: LimitSettings = LimitSettings()
 
     @property

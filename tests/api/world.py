@@ -29,13 +29,14 @@ from taxiway.services.audit import AuditLog
 from taxiway.services.conversions import ConversionRequest, Conversions
 from taxiway.services.deployments import DeploymentName, Deployments, ProductionName
 from taxiway.services.events import Events
+from taxiway.services.measurements import MeasurementHistory
 from taxiway.services.passwords import PasswordHasher
 from taxiway.services.projects import Projects
 from taxiway.services.promotions import PromotionRequest, Promotions
 from taxiway.services.runs import Runs
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
-from taxiway.store import revisions, snapshots
+from taxiway.store import history, revisions, snapshots
 from taxiway.store.database import Database
 from taxiway.store.migrate import migrate
 from taxiway.telemetry.metrics import ControlMetrics
@@ -51,7 +52,16 @@ from tests.builders import (
     an_experiment,
     some_phases,
 )
-from tests.fakes import FakeBuilder, FakeClock, FakeLogStore, FakeNudge, FakeRegistry, FakeSigner, FakeTracking
+from tests.fakes import (
+    FakeBuilder,
+    FakeClock,
+    FakeLogStore,
+    FakeMeasurements,
+    FakeNudge,
+    FakeRegistry,
+    FakeSigner,
+    FakeTracking,
+)
 from tests.sqlite import open_quickly
 
 QUICK = argon2.Parameters(
@@ -95,6 +105,7 @@ class World:
         self.metrics = ControlMetrics()
         self.builder = FakeBuilder(clock=self.clock)
         self.pods: dict[RevisionId, tuple[Any, ...]] = {}
+        self.measurements = FakeMeasurements()
         self.services = self._services()
         self.http = self.client()
         self.limits: dict[str, Any] = {"rate": 1e6, "burst": 1_000_000, "clock": self.clock.elapsed} | limits
@@ -151,6 +162,9 @@ class World:
                 now=now,
             ),
             access_tokens=AccessTokens(database=database, signer=FakeSigner(), nudge=self.nudge, now=now),
+            measurements=MeasurementHistory(
+                database=database, history_database=database, live=self.measurements, now=now
+            ),
             logs=self.logs,
             pods_of=lambda revision: self.pods.get(revision, ()),
             platform=platform,
@@ -215,6 +229,7 @@ async def make_template(file: Path) -> Secrets:
     world = World(file, secrets)
     world.fill_fakes()
     await migrate(world.database)
+    await history.prepare(world.database)
     services, clock = world.services, world.clock
     clock.now = NOW
     await services.users.ensure_first_administrator(PASSWORD)

@@ -50,6 +50,7 @@ async def test_a_table_that_was_refused_is_counted_once(clock: FakeClock, gatewa
         database=nothing,
         adapters=nothing,
         observed=observed,
+        measuring=nothing,
         nudges=Nudges(),
         conversions=nothing,
         projects=nothing,

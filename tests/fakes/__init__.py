@@ -10,6 +10,7 @@ from tests.fakes.environments import BuildFate, FakeBuilder
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.keys import FakeSigner
 from tests.fakes.logs import FakeLogStore
+from tests.fakes.measurements import FakeMeasurements
 from tests.fakes.pods import FakeRuntime, PodFate
 from tests.fakes.proofs import FakeProver, ProofFate
 from tests.fakes.snapshots import CopyFate, FakeBundleStore, FakeSnapshotStore
@@ -23,6 +24,7 @@ __all__ = [
     "FakeClock",
     "FakeGateway",
     "FakeLogStore",
+    "FakeMeasurements",
     "FakeNudge",
     "FakeProver",
     "FakeRegistry",

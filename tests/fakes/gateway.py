@@ -11,6 +11,7 @@ from taxiway.domain.errors import (
 from taxiway.domain.ids import (
     RevisionId,
 )
+from taxiway.domain.measurements import Traffic
 from taxiway.domain.routing import RoutingTable, RoutingVersion
 from tests.fakes.clock import FakeClock
 
@@ -29,6 +30,8 @@ class FakeGateway:
         """Cannot tell what is in force, as while it is restarted."""
         self.publish_fails: TaxiwayError | None = None
         self.in_force: RoutingTable | None = None
+        self.counted: dict[RevisionId, Traffic] = {}
+        """What it counted of each revision."""
         self.published: list[RoutingTable] = []
         self._waiting: tuple[float, RoutingTable, bool] | None = None
 
@@ -51,6 +54,9 @@ class FakeGateway:
         if self.is_silent:
             return None
         return None if self.in_force is None else self.in_force.version
+
+    async def traffic(self) -> Mapping[RevisionId, Traffic] | None:
+        return None if self.is_silent else dict(self.counted)
 
     def control_plane_died(self) -> None:
         """Nothing of a gateway dies with it."""

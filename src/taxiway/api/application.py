@@ -19,6 +19,7 @@ from taxiway.api import (
     accounts,
     audit,
     logs,
+    measurements,
     models,
     platform,
     problems,
@@ -50,6 +51,7 @@ ROUTERS = (
     models.router,
     access_tokens.router,
     production.router,
+    measurements.router,
     logs.router,
     platform.plain_router,
 )
@@ -63,6 +65,7 @@ TAGS = [
     {"name": "models", "description": "Convert to model; model versions and their staging deployments."},
     {"name": "access tokens", "description": "What callers show to endpoints."},
     {"name": "production", "description": "Promotions and production deployments; administrators only."},
+    {"name": "measurements", "description": "Requests, latency, errors, pods and what they use, over time."},
     {"name": "logs", "description": "Build logs and container logs, of dead pods too."},
 ]
 

@@ -163,7 +163,7 @@ async def list_model_versions(
     )
     shown = found[:limit]
     return ModelVersionPage(
-        items=await _versions_out(services, shown),
+        items=await _versions_out(services, shown, asking.principal),
         next_cursor=write_cursor("models", shown[-1].id) if len(found) > limit else None,
     )
 
@@ -185,12 +185,21 @@ def _tag(text: str) -> tuple[str, str]:
     return key, value
 
 
-async def _versions_out(services: ApiServices, found: Iterable[Deployment]) -> list[ModelVersionOut]:
+async def _versions_out(
+    services: ApiServices, found: Iterable[Deployment], principal: Principal
+) -> list[ModelVersionOut]:
     shown = list(found)
+    counts = await services.promotions.counts() if principal.is_administrator else None
     owners = await services.users.names(deployment.owner for deployment in shown)
     return [
         shapes.model_version_out(
-            deployment, public_url=services.public_url, owner=owners.get(deployment.owner, deployment.owner)
+            deployment,
+            public_url=services.public_url,
+            owner=owners.get(deployment.owner, deployment.owner),
+            load=services.measurements.now(deployment.id),
+            production_count=None
+            if counts is None
+            else counts[deployment.project, deployment.model, deployment.version],
         )
         for deployment in shown
     ]
@@ -267,7 +276,7 @@ async def configure_model_version(
         # What is left out was read a moment ago: it must not undo what somebody else changed since.
         if_generation=present.generation if if_match is None else _generation(if_match),
     )
-    return (await _versions_out(services, [changed]))[0]
+    return (await _versions_out(services, [changed], asking.principal))[0]
 
 
 def _generation(if_match: str) -> int:
@@ -291,7 +300,7 @@ async def switch_on(
 ) -> ModelVersionOut:
     """Serve again, with the same URL and configuration; also tries a Failed one again."""
     changed = await services.deployments.switch_on(asking, name_of(project, model, version))
-    return (await _versions_out(services, [changed]))[0]
+    return (await _versions_out(services, [changed], asking.principal))[0]
 
 
 @router.post(VERSION + "/off", permission=Permission.MODEL_WRITE, errors=("Conflict",))
@@ -300,4 +309,4 @@ async def switch_off(
 ) -> ModelVersionOut:
     """Stop serving, or cancel what is under way; URL and configuration are kept."""
     changed = await services.deployments.switch_off(asking, name_of(project, model, version))
-    return (await _versions_out(services, [changed]))[0]
+    return (await _versions_out(services, [changed], asking.principal))[0]

@@ -92,7 +92,10 @@ async def _shown(services: ApiServices, found: Iterable[Deployment]) -> list[Pro
     owners = await services.users.names(deployment.owner for deployment in shown)
     return [
         shapes.production_out(
-            deployment, public_url=services.public_url, owner=owners.get(deployment.owner, deployment.owner)
+            deployment,
+            public_url=services.public_url,
+            owner=owners.get(deployment.owner, deployment.owner),
+            load=services.measurements.now(deployment.id),
         )
         for deployment in shown
     ]

@@ -21,6 +21,7 @@ from taxiway.services.audit import AuditLog
 from taxiway.services.conversions import Conversions
 from taxiway.services.deployments import Deployments
 from taxiway.services.events import Events
+from taxiway.services.measurements import MeasurementHistory
 from taxiway.services.projects import Projects
 from taxiway.services.promotions import Promotions
 from taxiway.services.runs import Runs
@@ -45,6 +46,7 @@ class ApiServices:
     deployments: Deployments
     promotions: Promotions
     access_tokens: AccessTokens
+    measurements: MeasurementHistory
     logs: LogStore
     pods_of: Callable[[RevisionId], Sequence[PodObservation]]
     platform: Callable[[], Awaitable[PlatformFacts]]

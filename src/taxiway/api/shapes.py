@@ -12,6 +12,7 @@ from taxiway.domain.compatibility import Change, breaking
 from taxiway.domain.conditions import Condition, Failure, Phase
 from taxiway.domain.deployments import Deployment, DeploymentWanted, Status
 from taxiway.domain.logs import LogLine, LogPage
+from taxiway.domain.measurements import Window
 from taxiway.domain.models import LoggedModel, ModelFacts, ModelVersion
 from taxiway.domain.people import Permission, Principal
 from taxiway.domain.pods import PodObservation
@@ -29,6 +30,7 @@ from taxiway.domain.revisions import (
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Run
 from taxiway.services.deployments import ContractChanges, DeploymentDetail
+from taxiway.wire.measurements import LoadOut
 from taxiway.wire.models import (
     AccessTokenOut,
     ActionOut,
@@ -96,7 +98,24 @@ def gate_out(gate: GateResult) -> GateOut:
     return GateOut(**asdict(gate))
 
 
-def production_out(deployment: Deployment, *, public_url: str, owner: str) -> ProductionOut:
+def load_out(window: Window) -> LoadOut:
+    """Show what was measured over some time."""
+    traffic = window.traffic
+    return LoadOut(
+        requests_per_second=window.requests_per_second,
+        error_rate=window.error_rate,
+        client_error_rate=traffic.client_errors / traffic.requests if traffic.requests else 0.0,
+        p50_ms=window.latency(0.5),
+        p95_ms=window.latency(0.95),
+        p99_ms=window.latency(0.99),
+        concurrency=window.concurrency,
+        pods=window.pods,
+        cpus=window.cpus,
+        memory_bytes=window.memory_bytes,
+    )
+
+
+def production_out(deployment: Deployment, *, public_url: str, owner: str, load: Window | None) -> ProductionOut:
     """Show a production deployment."""
     fields = _version_fields(deployment, public_url=public_url, owner=owner)
     return ProductionOut(
@@ -104,6 +123,7 @@ def production_out(deployment: Deployment, *, public_url: str, owner: str) -> Pr
         customer=deployment.customer,
         min_pods=deployment.scale.minimum,
         max_pods=deployment.scale.maximum,
+        load=None if load is None else load_out(load),
         **{key: fields[key] for key in fields.keys() & ProductionOut.model_fields.keys()},
     )
 
@@ -258,9 +278,15 @@ def snapshot_out(snapshot: SnapshotCopy) -> SnapshotOut:
     )
 
 
-def model_version_out(deployment: Deployment, *, public_url: str, owner: str) -> ModelVersionOut:
+def model_version_out(
+    deployment: Deployment, *, public_url: str, owner: str, load: Window | None, production_count: int | None
+) -> ModelVersionOut:
     """Show a model version by its staging deployment."""
-    return ModelVersionOut(**_version_fields(deployment, public_url=public_url, owner=owner))
+    return ModelVersionOut(
+        **_version_fields(deployment, public_url=public_url, owner=owner),
+        load=None if load is None else load_out(load),
+        production_count=production_count,
+    )
 
 
 def _version_fields(deployment: Deployment, *, public_url: str, owner: str) -> dict[str, Any]:

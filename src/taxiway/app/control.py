@@ -9,7 +9,8 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -27,12 +28,14 @@ from taxiway.app.loops import Loops, Nudges
 from taxiway.app.places import Places
 from taxiway.app.platform import engine_status, places_of
 from taxiway.control.lease import Lease
+from taxiway.control.measuring import Measuring
 from taxiway.control.observed import Observed
 from taxiway.domain.platform import EngineFacts, PlatformFacts
 from taxiway.domain.promotions import FormatPolicy
 from taxiway.domain.resources import Capacity
 from taxiway.gateway.start import envoy_child, write_bootstrap
 from taxiway.keys.signer import FileSigner
+from taxiway.monitoring.host import host_use
 from taxiway.registry.child import mlflow_child
 from taxiway.registry.proxy import MLflowProxy
 from taxiway.services.access_tokens import AccessTokens
@@ -41,6 +44,7 @@ from taxiway.services.audit import AuditLog
 from taxiway.services.conversions import Conversions
 from taxiway.services.deployments import Deployments
 from taxiway.services.events import Events
+from taxiway.services.measurements import MeasurementHistory
 from taxiway.services.passwords import PasswordHasher
 from taxiway.services.projects import Projects
 from taxiway.services.promotions import Promotions
@@ -49,6 +53,7 @@ from taxiway.services.sessions import Sessions
 from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.services.users import Users
 from taxiway.settings import Settings
+from taxiway.store import history
 from taxiway.store.database import Database, open_database
 from taxiway.store.migrate import migrate
 from taxiway.stub import levels
@@ -79,33 +84,51 @@ async def run(settings: Settings) -> None:
     if gate is not None:
         database = GatedDatabase(database, gate)
     lease = None if database.is_sqlite else Lease(database=database, holder=_holder(places), now=now)
+    history_database = open_database(f"sqlite:///{places.history}")
+    await history.prepare(history_database)
     adapters = open_adapters(settings, places, signer=signer, gate=_all_gates(gate, lease))
     await adapters.open()
     try:
-        await _serve(settings, places, database=database, adapters=adapters, engines=engines, lease=lease)
+        await _serve(
+            settings, places, stores=(database, history_database), adapters=adapters, engines=engines, lease=lease
+        )
     finally:
         await adapters.close()
         if lease is not None:
             await lease.release()
         await database.close()
+        await history_database.close()
 
 
 async def _serve(
     settings: Settings,
     places: Places,
     *,
-    database: Database,
+    stores: tuple[Database, Database],
     adapters: Adapters,
     engines: Engines,
     lease: Lease | None,
 ) -> None:
+    database, history_database = stores
     metrics, nudges = ControlMetrics(), Nudges()
     observed = Observed(adapters.runtime, adapters.gateway)
-    services = open_services(settings, database=database, adapters=adapters, observed=observed, nudges=nudges)
+    measuring = Measuring(
+        database=database,
+        history_database=history_database,
+        gateway=adapters.gateway,
+        observed=observed,
+        host=partial(host_use, places.data),
+        kept=timedelta(days=settings.monitoring.history_days),
+        now=now,
+    )
+    services = open_services(
+        settings, stores=stores, adapters=adapters, observed=observed, measuring=measuring, nudges=nudges
+    )
     loops = Loops(
         database=database,
         adapters=adapters,
         observed=observed,
+        measuring=measuring,
         nudges=nudges,
         conversions=services.conversions,
         projects=services.projects,
@@ -178,9 +201,16 @@ def open_engines(settings: Settings, places: Places, signer: FileSigner) -> Engi
 
 
 def open_services(
-    settings: Settings, *, database: Database, adapters: Adapters, observed: Observed, nudges: Nudges
+    settings: Settings,
+    *,
+    stores: tuple[Database, Database],
+    adapters: Adapters,
+    observed: Observed,
+    measuring: Measuring,
+    nudges: Nudges,
 ) -> ApiServices:
     """Make every service, and what else the API shows."""
+    database, history_database = stores
     hasher, host = PasswordHasher(), host_capacity()
     capacity = Capacity(memory_bytes=host.memory_bytes, cpus=host.cpus)
     return ApiServices(
@@ -210,6 +240,7 @@ def open_services(
             now=now,
         ),
         access_tokens=AccessTokens(database=database, signer=adapters.signer, nudge=nudges, now=now),
+        measurements=MeasurementHistory(database=database, history_database=history_database, live=measuring, now=now),
         logs=adapters.logs,
         pods_of=observed.pods,
         platform=PlatformView(settings, observed).look,

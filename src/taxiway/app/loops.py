@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 import structlog
@@ -14,12 +14,15 @@ from taxiway.app.adapters import Adapters
 from taxiway.control.checking import LiveChecks
 from taxiway.control.controller import Controller, Reconcile
 from taxiway.control.deployments import DeploymentController
+from taxiway.control.measuring import EVERY as MEASURE_EVERY
+from taxiway.control.measuring import Measuring
 from taxiway.control.observed import Observed
 from taxiway.control.revisions import RevisionController
 from taxiway.control.routing import RoutingController
 from taxiway.control.sweeping import Sweeper
 from taxiway.domain.errors import GatewayRejected, TaxiwayError
 from taxiway.domain.ids import RevisionId
+from taxiway.domain.measurements import Traffic
 from taxiway.domain.pods import PodPhase
 from taxiway.domain.routing import RoutingTable, RoutingVersion
 from taxiway.ports import Clock, Gateway
@@ -58,6 +61,7 @@ class Loops:
         database: Database,
         adapters: Adapters,
         observed: Observed,
+        measuring: Measuring,
         nudges: Nudges,
         conversions: Conversions,
         projects: Projects,
@@ -67,6 +71,7 @@ class Loops:
         self._database = database
         self._adapters = adapters
         self._observed = observed
+        self._measuring = measuring
         self._nudges = nudges
         self._conversions = conversions
         self._projects = projects
@@ -96,6 +101,7 @@ class Loops:
             tasks.create_task(self._observed.run(self._on_pods, self._on_routes))
             for controller in controllers:
                 tasks.create_task(controller.run())
+            tasks.create_task(every(MEASURE_EVERY, "measurements", self._measuring.look))
             tasks.create_task(every(timedelta(seconds=2), "workspaces", self._projects.make_workspaces))
             tasks.create_task(every(timedelta(seconds=10), "conversions", self._conversions.finish_forgotten))
             tasks.create_task(every(timedelta(seconds=60), "sweep", sweeper.sweep))
@@ -184,6 +190,10 @@ class CountedGateway:
     async def accepted(self) -> RoutingVersion | None:
         """Ask what is in force."""
         return await self._gateway.accepted()
+
+    async def traffic(self) -> Mapping[RevisionId, Traffic] | None:
+        """Ask what was counted."""
+        return await self._gateway.traffic()
 
 
 def timed(noun: str, reconcile: Reconcile, metrics: ControlMetrics) -> Reconcile:

@@ -38,6 +38,11 @@ class Places:
         return self.data / "production" / "bundles"
 
     @property
+    def history(self) -> Path:
+        """What was measured."""
+        return self.data / "history.db"
+
+    @property
     def gateway(self) -> Path:
         """Envoy's configuration files."""
         return self.data / "gateway"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from taxiway.domain.measurements import BOUNDS_MS
 from taxiway.gateway.clusters import pipe, upstream
 from taxiway.gateway.limits import GatewayLimits
 from taxiway.gateway.listeners import watched
@@ -43,6 +44,12 @@ def bootstrap(directory: Path, *, admin_socket: Path, control_socket: Path, limi
             ]
         },
         "overload_manager": _overload(limits),
+        # Nothing is added up while nobody asks; latencies are those up to the question before.
+        "stats_flush_on_admin": True,
+        # Of requests to pods alone: by default Envoy's own buckets would hold all fast ones in one.
+        "stats_config": {
+            "histogram_bucket_settings": [{"match": {"suffix": "upstream_rq_time"}, "buckets": list(BOUNDS_MS)}]
+        },
         "layered_runtime": {"layers": [{"name": "taxiway", "static_layer": _RUNTIME}]},
         "application_log_config": {
             "log_format": {

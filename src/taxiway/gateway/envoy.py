@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from taxiway.domain.errors import GatewayRejected
+from taxiway.domain.ids import RevisionId
+from taxiway.domain.measurements import Traffic
 from taxiway.domain.routing import RoutingTable, RoutingVersion
 from taxiway.gateway.admin import Admin, Taken
 from taxiway.gateway.clusters import version_of
@@ -102,6 +104,10 @@ class EnvoyGateway:
                 if await self._settle(self._published):
                     self._settled_until = self._monotonic() + _LOOK_EVERY_SECONDS
             return RoutingVersion(taken.routes) if taken.routes else None
+
+    async def traffic(self) -> Mapping[RevisionId, Traffic] | None:
+        """Tell what was counted of each revision since Envoy was started; None when it does not answer."""
+        return await self._admin.traffic()
 
     async def close(self) -> None:
         """Let go of Envoy's administration; Envoy goes on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ from taxiway.domain.conditions import PhaseName
 from taxiway.domain.deployments import Deployment, DeploymentWanted
 from taxiway.domain.errors import Conflict, InvalidInput, NotFound
 from taxiway.domain.events import Event, SubjectKind
-from taxiway.domain.ids import DeploymentId, ModelVersionId, RevisionId, SnapshotId, new_id
+from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RevisionId, SnapshotId, new_id
 from taxiway.domain.models import Environment, ModelVersion
 from taxiway.domain.names import SLUG_RULE, is_slug, propose_slug
 from taxiway.domain.people import Asking
@@ -178,6 +179,12 @@ class Promotions:
         """List production deployments by name."""
         async with self._database.read() as tx:
             return await deployments.in_production(tx, customer=customer)
+
+    async def counts(self) -> Counter[tuple[ProjectName, ModelName, int]]:
+        """Count the production deployments that serve each model version."""
+        async with self._database.read() as tx:
+            known = await deployments.in_production(tx)
+        return Counter((each.project, each.model, each.version) for each in known)
 
     # -------------------------------------------------------------- what would be done
 

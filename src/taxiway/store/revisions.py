@@ -113,6 +113,12 @@ async def living_keys(tx: Transaction) -> Sequence[RevisionId]:
     return [RevisionId(key) for key in (await tx.execute(query)).scalars()]
 
 
+async def deployments_of(tx: Transaction, keys: Sequence[RevisionId]) -> Sequence[tuple[RevisionId, DeploymentId]]:
+    """Tell whose deployment each of these revisions is; unknown ones are left out."""
+    query = select(T.c.id, T.c.deployment).where(T.c.id.in_(keys))
+    return [(RevisionId(row.id), DeploymentId(row.deployment)) for row in (await tx.execute(query)).all()]
+
+
 async def want_retire(
     tx: Transaction, deployment: DeploymentId, *, below_number: int | None = None
 ) -> Sequence[RevisionId]:

@@ -19,6 +19,9 @@ from taxiway.stub.logs import LogWriter
 from taxiway.stub.record import Record
 
 _MEASURE_SECONDS = 5.0
+_MEASURE_BUSY_SECONDS = 1.0
+_BUSY = 0.02
+"""Cores in use from which on a child is measured more often."""
 _WATCH_SECONDS = 0.25
 _PROBE_UNTIL_READY_SECONDS = 0.1
 _IDLE_SECONDS = 60.0
@@ -51,6 +54,7 @@ class Supervisor:
         self._checks_failed = 0
         self._measure_at = 0.0
         self._memory_last: int | None = None
+        self._cpu_last = self._cpu_shown_at = 0.0
 
     def run(self) -> None:
         """Loop until there is nothing left to do."""
@@ -146,6 +150,7 @@ class Supervisor:
         self._checks_failed = 0
         self._check_at = self._now
         self._measure_at = self._now + _WATCH_SECONDS
+        self._cpu_last = self._cpu_shown_at = 0.0
         launched = launch(self._spec, self._groups, close_in_child=self._close_in_child)
         self._child = Incarnation(launched, self._groups, self._log, now=self._now, wall=time.time())
         self._record.data.update(phase="starting", child=None, reports=[], restart_at=None, isolation=self._isolation())
@@ -362,13 +367,21 @@ class Supervisor:
             self._keep_limits(child, pids, memory[0])
         self._memory_last = memory[1]
         data = self._record.data
-        data["cpu_seconds"] = round(processes.cpu_seconds(pids) if cpu is None else cpu, 2)
-        if (
-            data["memory_bytes"] is None
-            or abs(memory[0] - int(str(data["memory_bytes"]))) > memory[0] // 50
-            or (not is_watched)
-        ):
-            data.update(memory_bytes=memory[0], memory_peak_bytes=memory[1])
+        spent = round(processes.cpu_seconds(pids) if cpu is None else cpu, 2)
+        used, self._cpu_last = spent - self._cpu_last, spent
+        if not is_watched and used >= _BUSY * _MEASURE_SECONDS:
+            # Whoever decides by the CPU wants to know it while it is used; nobody cares for it where nothing happens.
+            self._measure_at = self._now + _MEASURE_BUSY_SECONDS
+        shown = data["cpu_seconds"]
+        is_cpu_old = shown is None or (
+            abs(spent - float(str(shown))) >= 0.05 and self._now >= self._cpu_shown_at + _MEASURE_BUSY_SECONDS
+        )
+        is_memory_old = (
+            data["memory_bytes"] is None or abs(memory[0] - int(str(data["memory_bytes"]))) > memory[0] // 50
+        )
+        if is_cpu_old or is_memory_old:
+            self._cpu_shown_at = self._now
+            data.update(memory_bytes=memory[0], memory_peak_bytes=memory[1], cpu_seconds=spent)
             self._reflect()
 
     def _keep_limits(self, child: Incarnation, pids: list[int], used: int) -> None:

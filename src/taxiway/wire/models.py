@@ -9,6 +9,7 @@ from pydantic import Field
 
 from taxiway.domain.deployments import Status
 from taxiway.wire import In, Out
+from taxiway.wire.measurements import LoadOut
 
 Tags = Annotated[dict[str, str], Field(max_length=50)]
 
@@ -234,6 +235,10 @@ class ModelVersionOut(Out):
     generation: int
     observed_generation: int
     deployment: str
+    load: LoadOut | None = Field(None, description="Of the last minute, in lists; null where nothing was measured.")
+    production_count: int | None = Field(
+        None, description="Production deployments that serve this version, in lists; for administrators."
+    )
 
 
 class ModelVersionDetailOut(ModelVersionOut):

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from taxiway.domain.deployments import Status
 from taxiway.wire import In, Out
+from taxiway.wire.measurements import LoadOut
 from taxiway.wire.models import ConditionOut, ContractChangeOut, ResourcesOut, RevisionOut, SnapshotOut
 
 
@@ -79,6 +80,7 @@ class ProductionOut(Out):
     generation: int
     observed_generation: int
     deployment: str
+    load: LoadOut | None = Field(description="Of the last minute; null where nothing was measured.")
 
 
 class ProductionPage(Out):

@@ -1,0 +1,133 @@
+"""Does what the gateway counted become samples, windows and a history that forgets?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from taxiway.control.measuring import EVERY, Measuring
+from taxiway.domain.ids import RevisionId
+from taxiway.domain.measurements import BUCKETS, HostUse, Traffic
+from taxiway.services.measurements import MeasurementHistory
+from taxiway.store import history
+from taxiway.store.database import Database
+from tests.control.harness import NAME, ControlPlane
+from tests.sqlite import open_quickly
+
+MINUTE = timedelta(minutes=1)
+
+
+def counted(requests: int, *, errors: int = 0) -> Traffic:
+    """So many requests of ten milliseconds each."""
+    latencies = [0] * BUCKETS
+    latencies[6] = requests
+    return Traffic(requests=requests, server_errors=errors, milliseconds=10 * requests, latencies=tuple(latencies))
+
+
+@dataclass
+class Scene:
+    """A model that is ON, and what looks at it."""
+
+    plane: ControlPlane
+    measuring: Measuring
+    past: MeasurementHistory
+    file: Database
+    revision: RevisionId
+
+    async def pass_by(self, seconds: float, *, per_second: int = 0, errors: int = 0) -> None:
+        """Let time pass with a look every two seconds."""
+        counts = self.plane.world.gateway.counted
+        for _ in range(int(seconds / EVERY.total_seconds())):
+            await self.plane.run(EVERY.total_seconds())
+            before = counts.get(self.revision, Traffic())
+            counts[self.revision] = before + counted(per_second * 2, errors=errors * 2)
+            await self.measuring.look()
+
+
+@pytest.fixture
+async def scene(plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Scene]:
+    clock = plane.world.clock
+    file = open_quickly(tmp_path / "history.db")
+    await history.prepare(file)
+    measuring = Measuring(
+        database=plane.database, history_database=file, gateway=plane.world.gateway, observed=plane.observed,
+        host=lambda: HostUse(cpu_seconds=clock.elapsed() * 0.5, memory_bytes=1 << 30, disk_free_bytes=1 << 40),
+        kept=timedelta(days=1), now=clock, elapsed=clock.elapsed,
+    )  # fmt: skip
+    past = MeasurementHistory(database=plane.database, history_database=file, live=measuring, now=clock)
+    await plane.convert()
+    await plane.settle()
+    (revision,) = await plane.revisions()
+    await measuring.look()
+    yield Scene(plane=plane, measuring=measuring, past=past, file=file, revision=revision.id)
+    await file.close()
+
+
+async def test_the_last_minute_is_what_was_counted_in_it(scene: Scene) -> None:
+    await scene.pass_by(60, per_second=50)
+    await scene.pass_by(60, per_second=5, errors=1)
+    window = scene.measuring.of_revision(scene.revision, over=MINUTE)
+    assert window is not None
+    assert window.requests_per_second == pytest.approx(5)
+    assert window.error_rate == pytest.approx(0.2)
+    assert window.concurrency == pytest.approx(0.05)
+    assert window.pods == 1
+    deployment = await scene.plane.deployment()
+    assert scene.past.now(deployment.id) == window
+
+
+async def test_a_gateway_that_says_nothing_makes_no_sample(scene: Scene) -> None:
+    scene.plane.world.gateway.is_silent = True
+    await scene.pass_by(70, per_second=5)
+    assert scene.measuring.of_revision(scene.revision, over=MINUTE) is None
+    scene.plane.world.gateway.is_silent = False
+    await scene.pass_by(2)
+    window = scene.measuring.of_revision(scene.revision, over=MINUTE)
+    assert window is not None, "what came meanwhile is not lost"
+    assert window.requests_per_second == pytest.approx(5, rel=0.1)
+
+
+async def test_the_history_has_points_and_markers(scene: Scene) -> None:
+    await scene.pass_by(300, per_second=3)
+    series = await scene.past.of_deployment(NAME, last=timedelta(minutes=5))
+    assert len(series.points) == pytest.approx(30, abs=2)
+    assert {round(window.requests_per_second) for _, window in series.points[1:]} == {3}
+    assert any(marker.became == "ON" for marker in series.markers)
+    platform = await scene.past.of_platform(last=timedelta(minutes=5))
+    assert platform.points[-1][1].requests_per_second == pytest.approx(3)
+    assert platform.host[-1].cpus == pytest.approx(0.5)
+
+
+async def test_long_times_have_no_more_points_than_a_screen(scene: Scene) -> None:
+    await scene.pass_by(20 * 60, per_second=1)
+    series = await scene.past.of_deployment(NAME, last=timedelta(days=7))
+    assert series.step == timedelta(minutes=28)
+    assert 1 <= len(series.points) <= 2
+    assert series.points[-1][1].requests_per_second == pytest.approx(1, rel=0.05)
+
+
+async def test_what_is_old_is_forgotten(scene: Scene) -> None:
+    await scene.pass_by(120, per_second=1)
+    scene.plane.world.clock.advance(timedelta(days=2))
+    await scene.pass_by(120, per_second=1)
+    async with scene.file.read() as tx:
+        kept = await history.of_key(
+            tx, history.ALL, step=history.COARSE, since=scene.plane.world.clock.now - timedelta(days=9),
+            until=scene.plane.world.clock.now,
+        )  # fmt: skip
+    assert kept
+    assert all(period.at > scene.plane.world.clock.now - timedelta(days=1) for period in kept)
+
+
+async def test_a_revision_that_is_gone_is_let_go_of(scene: Scene) -> None:
+    await scene.pass_by(10, per_second=1)
+    scene.plane.world.gateway.counted.clear()
+    await scene.plane.delete()
+    await scene.plane.settle()
+    scene.plane.world.clock.advance(timedelta(minutes=20))
+    await scene.measuring.look()
+    assert scene.measuring.of_revision(scene.revision, over=timedelta(days=1)) is None
