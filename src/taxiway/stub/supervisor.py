@@ -368,9 +368,10 @@ class Supervisor:
         self._memory_last = memory[1]
         data = self._record.data
         spent = round(processes.cpu_seconds(pids) if cpu is None else cpu, 2)
-        used, self._cpu_last = spent - self._cpu_last, spent
-        if not is_watched and used >= _BUSY * _MEASURE_SECONDS:
-            # Whoever decides by the CPU wants to know it while it is used; nobody cares for it where nothing happens.
+        more = spent - self._cpu_last
+        self._cpu_last = spent
+        if not is_watched and more >= _BUSY * _MEASURE_SECONDS:
+            # Whoever decides by the CPU wants to know it while it is more; nobody cares for it where nothing happens.
             self._measure_at = self._now + _MEASURE_BUSY_SECONDS
         shown = data["cpu_seconds"]
         is_cpu_old = shown is None or (
