@@ -200,6 +200,7 @@ STATUS_REASONS = {
     "Preparing": "The files are copied, the model environment is built.",
     "Queued": "It waits for its turn.",
     "Ready": "Its pods are ready, and the route is being made live.",
+    "RollingOut": "Requests move to the new revision step by step; `taxiway production rollout` tells how far.",
     "RouteNotAccepted": "The gateway has not taken the route for a minute; see `taxiway platform-log envoy`.",
     "Serving": "The endpoint answers.",
     "Starting": "The pod comes up: the model is loaded, its example scored.",

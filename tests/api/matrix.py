@@ -116,6 +116,7 @@ ROWS = (
     Row(f"POST {D}/{{deployment}}/off",                   401, 403, 403, 403, 200),
     Row(f"GET {D}/{{deployment}}/pods",                   401, 403, 403, 403, 200),
     Row(f"GET {D}/{{deployment}}/logs/{{kind}}",          401, 403, 403, 403, 200),
+    Row(f"PATCH {D}/{{deployment}}/rollout",              401, 403, 403, 403, 404, body={"wanted": "pause"}),
     Row(f"POST {D}/{{deployment}}/rollback",              401, 403, 403, 403, 409, body={"reason": "It was slow."}),
     Row(f"GET {D}/{{deployment}}/access-tokens",          401, 403, 403, 403, 200),
     Row(f"POST {D}/{{deployment}}/access-tokens",         401, 403, 403, 403, 201, body={"caller": "till 8"}),

@@ -33,6 +33,7 @@ from taxiway.services.measurements import MeasurementHistory
 from taxiway.services.passwords import PasswordHasher
 from taxiway.services.projects import Projects
 from taxiway.services.promotions import PromotionRequest, Promotions
+from taxiway.services.rollouts import Rollouts
 from taxiway.services.runs import Runs
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
@@ -161,6 +162,7 @@ class World:
                 nudge=self.nudge,
                 now=now,
             ),
+            rollouts=Rollouts(database=database, nudge=self.nudge, now=now),
             access_tokens=AccessTokens(database=database, signer=FakeSigner(), nudge=self.nudge, now=now),
             measurements=MeasurementHistory(
                 database=database, history_database=database, live=self.measurements, now=now

@@ -21,6 +21,7 @@ from taxiway.control.controller import Reconcile
 from taxiway.control.deployments import DeploymentController
 from taxiway.control.observed import Observed
 from taxiway.control.revisions import RevisionController
+from taxiway.control.rollouts import RolloutController
 from taxiway.control.routing import RoutingController
 from taxiway.control.sweeping import Sweeper
 from taxiway.domain.deployments import Deployment
@@ -41,6 +42,7 @@ from tests.fakes import (
     FakeClock,
     FakeGateway,
     FakeLogStore,
+    FakeMeasurements,
     FakeProver,
     FakeRegistry,
     FakeRuntime,
@@ -156,12 +158,16 @@ class ControlPlane:
             registry=registry, stores=stores, bundles=bundles, logs=logs, nudge=self.nudge, **common
         )
         routing = RoutingController(gateway=gateway, **common)
+        self.measurements = FakeMeasurements()
+        rollouts = RolloutController(measurements=self.measurements, nudge=self.nudge, elapsed=clock.elapsed, **common)
         self.sweeper = Sweeper(database=self.database, stores=stores, builder=builder, logs=logs, elapsed=clock.elapsed)
         self._reconcile: dict[str, Reconcile] = {
             "revision": revisions.reconcile, "deployment": deployments.reconcile, "routing": routing.reconcile,
+            "rollout": rollouts.reconcile,
         }  # fmt: skip
         self._keys: dict[str, Callable[[], Awaitable[Sequence[str]]]] = {
             "revision": revisions.keys, "deployment": deployments.keys, "routing": routing.keys,
+            "rollout": rollouts.keys,
         }  # fmt: skip
         capacity = Capacity(memory_bytes=1 << 40, cpus=64)
         self.deployments = Deployments(database=self.database, capacity=capacity, nudge=self.nudge, now=clock)

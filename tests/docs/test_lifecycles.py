@@ -13,6 +13,7 @@ MODULES = {
     "Revisions": "taxiway.domain.lifecycle",
     "Pods": "taxiway.domain.pods",
     "Deployments": "taxiway.domain.deployments",
+    "Rollouts": "taxiway.domain.rollouts",
     "Who may do what": "taxiway.domain.people",
 }
 

@@ -18,7 +18,8 @@ from taxiway.domain.deployments import Deployment
 from taxiway.domain.ids import AccessTokenId
 from taxiway.domain.people import Permission
 from taxiway.domain.resources import Scale
-from taxiway.services.deployments import ProductionName
+from taxiway.domain.rollouts import Limits, RolloutWanted, Strategy
+from taxiway.services.deployments import DeploymentDetail, ProductionName
 from taxiway.services.promotions import PromotionPlan, PromotionRequest
 from taxiway.wire.models import AccessTokenIn, AccessTokenList, AccessTokenOut, IssuedAccessTokenOut
 from taxiway.wire.production import (
@@ -29,6 +30,9 @@ from taxiway.wire.production import (
     PromotionIn,
     PromotionOut,
     RollbackIn,
+    RolloutChangeIn,
+    RolloutOut,
+    StrategyIn,
 )
 
 router = TaxiwayRouter(tags=["production"])
@@ -65,6 +69,21 @@ async def _request(services: ApiServices, wanted: PromotionIn) -> PromotionReque
         scale=_scale(base.scale, wanted),
         needs_token=wanted.needs_token,
         accepts_breaking=wanted.accept_breaking,
+        strategy=_strategy(wanted.rollout),
+    )
+
+
+def _strategy(wanted: StrategyIn | None) -> Strategy | None:
+    if wanted is None:
+        return None
+    return Strategy(
+        steps=tuple(wanted.steps),
+        step=timedelta(seconds=wanted.step_seconds),
+        limits=Limits(
+            error_rate_rise=wanted.max_error_rate_rise,
+            latency_ratio=wanted.max_latency_ratio,
+            requests=wanted.min_requests,
+        ),
     )
 
 
@@ -119,7 +138,31 @@ async def get_production(deployment: NamePath, services: Services) -> Production
         detail,
         pods={revision.id: services.pods_of(revision.id) for revision in detail.revisions},
         history=await services.promotions.history(deployment),
+        rollout=await _rollout_out(services, deployment, detail),
     )
+
+
+async def _rollout_out(services: ApiServices, name: str, detail: DeploymentDetail) -> RolloutOut | None:
+    rollout = await services.rollouts.newest(name)
+    if rollout is None:
+        return None
+    return shapes.rollout_out(
+        rollout,
+        detail,
+        public_url=services.public_url,
+        loads={key: services.measurements.of_revision(key) for key in (rollout.old, rollout.new)},
+    )
+
+
+@router.patch(NAMED + "/rollout", permission=Permission.PRODUCTION_WRITE, errors=("NotFound", "Conflict"))
+async def change_rollout(
+    deployment: NamePath, wanted: RolloutChangeIn, asking: Asker, services: Services
+) -> ProductionDetailOut:
+    """Let the rollout that is under way go on, stay at a share, finish, or end with all requests where they were."""
+    await services.rollouts.change(
+        asking, deployment, RolloutWanted(wanted.wanted), percent=wanted.percent, reason=wanted.reason
+    )
+    return await get_production(deployment, services)
 
 
 @router.patch(NAMED, permission=Permission.PRODUCTION_WRITE, errors=("Conflict", "LimitReached"))
@@ -135,6 +178,7 @@ async def configure_production(
         resources=resources_of(present.resources, wanted),
         needs_token=wanted.needs_token,
         scale=_scale(present.scale, wanted),
+        strategy=_strategy(wanted.rollout),
         if_generation=present.generation,
     )
     return (await _shown(services, [changed]))[0]

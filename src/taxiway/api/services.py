@@ -24,6 +24,7 @@ from taxiway.services.events import Events
 from taxiway.services.measurements import MeasurementHistory
 from taxiway.services.projects import Projects
 from taxiway.services.promotions import Promotions
+from taxiway.services.rollouts import Rollouts
 from taxiway.services.runs import Runs
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
@@ -45,6 +46,7 @@ class ApiServices:
     conversions: Conversions
     deployments: Deployments
     promotions: Promotions
+    rollouts: Rollouts
     access_tokens: AccessTokens
     measurements: MeasurementHistory
     logs: LogStore

@@ -11,6 +11,7 @@ from taxiway.domain.access_tokens import AccessToken
 from taxiway.domain.compatibility import Change, breaking
 from taxiway.domain.conditions import Condition, Failure, Phase
 from taxiway.domain.deployments import Deployment, DeploymentWanted, Status
+from taxiway.domain.ids import RevisionId
 from taxiway.domain.logs import LogLine, LogPage
 from taxiway.domain.measurements import Window
 from taxiway.domain.models import LoggedModel, ModelFacts, ModelVersion
@@ -27,6 +28,7 @@ from taxiway.domain.revisions import (
     ScoringOptions,
     Serving,
 )
+from taxiway.domain.rollouts import NEXT, Rollout
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Run
 from taxiway.services.deployments import ContractChanges, DeploymentDetail
@@ -53,7 +55,14 @@ from taxiway.wire.models import (
     SignatureOut,
     SnapshotOut,
 )
-from taxiway.wire.production import GateOut, ProductionDetailOut, ProductionOut, PromotionRecordOut, RevisionRecordOut
+from taxiway.wire.production import (
+    GateOut,
+    ProductionDetailOut,
+    ProductionOut,
+    PromotionRecordOut,
+    RevisionRecordOut,
+    RolloutOut,
+)
 from taxiway.wire.tracking import ArtifactOut, ExperimentOut, LoggedModelOut, MetricPointOut, RunOut
 
 
@@ -128,12 +137,44 @@ def production_out(deployment: Deployment, *, public_url: str, owner: str, load:
     )
 
 
+def rollout_out(
+    rollout: Rollout, detail: DeploymentDetail, *, public_url: str, loads: Mapping[RevisionId, Window | None]
+) -> RolloutOut:
+    """Show a rollout."""
+    numbers = {revision.id: revision.number for revision in detail.revisions}
+    limits = rollout.strategy.limits
+    old, new = (None if (load := loads.get(key)) is None else load_out(load) for key in (rollout.old, rollout.new))
+    return RolloutOut(
+        old_revision=numbers.get(rollout.old, 0),
+        new_revision=numbers.get(rollout.new, 0),
+        wanted=rollout.wanted,
+        state=rollout.state,
+        is_active=rollout.is_active,
+        steps=list(rollout.strategy.steps),
+        step=rollout.step,
+        percent=rollout.percent,
+        step_seconds=rollout.strategy.step.total_seconds(),
+        max_error_rate_rise=limits.error_rate_rise,
+        max_latency_ratio=limits.latency_ratio,
+        min_requests=limits.requests,
+        reason=rollout.reason,
+        message=rollout.message,
+        begun_by=rollout.by,
+        begun_at=rollout.created_at,
+        changed_at=rollout.changed_at,
+        next_url=f"{public_url}{detail.deployment.path}@{NEXT}" if rollout.is_active else "",
+        old_load=old,
+        new_load=new,
+    )
+
+
 def production_detail_out(
     shown: ProductionOut,
     detail: DeploymentDetail,
     *,
     pods: Mapping[Any, Sequence[PodObservation]],
     history: Sequence[tuple[Promotion, ModelVersion | None]],
+    rollout: RolloutOut | None,
 ) -> ProductionDetailOut:
     """Show a production deployment with all that belongs to it."""
     return ProductionDetailOut(
@@ -145,6 +186,7 @@ def production_detail_out(
         ],
         snapshot=snapshot_out(detail.snapshot),
         conditions=[condition_out(each) for each in detail.deployment.conditions],
+        rollout=rollout,
         history=[_revision_record_out(each) for each in reversed(detail.revisions)],
         promotions=[
             PromotionRecordOut(

@@ -48,6 +48,7 @@ from taxiway.services.measurements import MeasurementHistory
 from taxiway.services.passwords import PasswordHasher
 from taxiway.services.projects import Projects
 from taxiway.services.promotions import Promotions
+from taxiway.services.rollouts import Rollouts
 from taxiway.services.runs import Runs
 from taxiway.services.sessions import Sessions
 from taxiway.services.tracking_changes import TrackingChanges
@@ -239,6 +240,7 @@ def open_services(
             nudge=nudges,
             now=now,
         ),
+        rollouts=Rollouts(database=database, nudge=nudges, now=now),
         access_tokens=AccessTokens(database=database, signer=adapters.signer, nudge=nudges, now=now),
         measurements=MeasurementHistory(database=database, history_database=history_database, live=measuring, now=now),
         logs=adapters.logs,

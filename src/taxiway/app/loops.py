@@ -18,6 +18,7 @@ from taxiway.control.measuring import EVERY as MEASURE_EVERY
 from taxiway.control.measuring import Measuring
 from taxiway.control.observed import Observed
 from taxiway.control.revisions import RevisionController
+from taxiway.control.rollouts import RolloutController
 from taxiway.control.routing import RoutingController
 from taxiway.control.sweeping import Sweeper
 from taxiway.domain.errors import GatewayRejected, TaxiwayError
@@ -139,7 +140,15 @@ class Loops:
             observed=self._observed,
             now=self._now,
         )
+        rollout = RolloutController(
+            database=self._database,
+            observed=self._observed,
+            measurements=self._measuring,
+            nudge=self._nudges,
+            now=self._now,
+        )
         return (
+            Controller("rollout", reconcile=timed("rollout", rollout.reconcile, metrics), keys=rollout.keys),
             Controller("revision", reconcile=timed("revision", revision.reconcile, metrics), keys=revision.keys),
             Controller(
                 "deployment", reconcile=timed("deployment", deployment.reconcile, metrics), keys=deployment.keys

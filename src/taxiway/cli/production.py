@@ -24,6 +24,17 @@ from taxiway.cli.output import (
     show_table,
 )
 from taxiway.cli.platform import DataDir, SettingsFile, read_settings_of
+from taxiway.cli.rollouts import (
+    Canary,
+    MaxErrorRise,
+    MaxLatency,
+    MinRequests,
+    StepSeconds,
+    Tagged,
+    rollout,
+    rollout_fields,
+    strategy_of,
+)
 
 if TYPE_CHECKING:
     from taxiway.client import Client
@@ -42,6 +53,7 @@ token = typer.Typer(help="Access tokens of production deployments.", no_args_is_
 def add_to(application: typer.Typer) -> None:
     """Add the commands of this file."""
     production.add_typer(token, name="token")
+    production.command("rollout")(rollout)
     application.add_typer(production, name="production")
 
 
@@ -55,6 +67,12 @@ def promote(
     cpus: Cpus = None,
     min_pods: MinPods = None,
     max_pods: MaxPods = None,
+    canary: Canary = None,
+    tagged: Tagged = False,
+    step: StepSeconds = 300,
+    max_error_rise: MaxErrorRise = 0.01,
+    max_latency: MaxLatency = 1.5,
+    min_requests: MinRequests = 50,
     accept_breaking: Annotated[
         bool, typer.Option("--accept-breaking", help="Promote although callers may feel the contract's changes.")
     ] = False,
@@ -68,11 +86,15 @@ def promote(
     from taxiway.wire.production import PromotionIn
 
     model, number = split_version(version)
+    strategy = strategy_of(
+        canary, tagged=tagged, step=step, max_error_rise=max_error_rise, max_latency=max_latency,
+        min_requests=min_requests,
+    )  # fmt: skip
     with connected() as client:
         wanted = PromotionIn(
             project=client.in_project(project), model=model, version=number, name=name, reason=reason,
             customer=customer, memory=memory, cpus=cpus, min_pods=min_pods,
-            max_pods=max_pods, accept_breaking=accept_breaking, dry_run=dry_run,
+            max_pods=max_pods, rollout=strategy, accept_breaking=accept_breaking, dry_run=dry_run,
         )  # fmt: skip
         found = client.promote(wanted)
         if not as_json:
@@ -162,6 +184,8 @@ def _show_detail(seen: ProductionDetailOut, *, as_json: bool) -> None:
         ("promoted", f"{p.promoted_at:%Y-%m-%d %H:%M} by {p.promoted_by}: {p.model}/{p.version} ({p.reason})")
         for p in seen.promotions
     ]
+    if seen.rollout is not None and seen.rollout.is_active:
+        fields += rollout_fields(seen.rollout)
     show(seen, as_json=as_json, fields=fields)
 
 
@@ -173,13 +197,23 @@ def configure(
     min_pods: MinPods = None,
     max_pods: MaxPods = None,
     needs_token: Annotated[bool | None, typer.Option("--needs-token/--open", help="Whether callers need one.")] = None,
+    canary: Canary = None,
+    tagged: Tagged = False,
+    step: StepSeconds = 300,
+    max_error_rise: MaxErrorRise = 0.01,
+    max_latency: MaxLatency = 1.5,
+    min_requests: MinRequests = 50,
     as_json: AsJson = False,
 ) -> None:
     """Change memory, CPUs, pods or access; what is left out stays."""
     from taxiway.wire.production import ProductionConfigurationIn
 
+    strategy = strategy_of(
+        canary, tagged=tagged, step=step, max_error_rise=max_error_rise, max_latency=max_latency,
+        min_requests=min_requests,
+    )  # fmt: skip
     wanted = ProductionConfigurationIn(
-        memory=memory, cpus=cpus, min_pods=min_pods, max_pods=max_pods, needs_token=needs_token
+        memory=memory, cpus=cpus, min_pods=min_pods, max_pods=max_pods, needs_token=needs_token, rollout=strategy
     )
     if not wanted.model_dump(exclude_none=True):
         fail("Say what to change.", hint="For example --min-pods 2.", code=ExitCode.USAGE)

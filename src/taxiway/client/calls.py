@@ -35,6 +35,7 @@ from taxiway.wire.production import (
     PromotionIn,
     PromotionOut,
     RollbackIn,
+    RolloutChangeIn,
 )
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
@@ -211,7 +212,7 @@ def promote(wanted: PromotionIn) -> Call[PromotionOut]:
     """Promote a model version, or tell what that would do."""
     return Call(
         method="POST", path=_path("production", "promotions"), answer=PromotionOut,
-        body=wanted.model_dump(mode="json", exclude_none=True),
+        body=wanted.model_dump(mode="json"),
     )  # fmt: skip
 
 
@@ -232,7 +233,7 @@ def switch_production(name: str, *, to: str) -> Call[ProductionOut]:
 
 def configure_production(name: str, wanted: ProductionConfigurationIn) -> Call[ProductionOut]:
     """Change a production deployment."""
-    body = wanted.model_dump(mode="json", exclude_none=True)
+    body = wanted.model_dump(mode="json")
     return Call(method="PATCH", path=_production(name), answer=ProductionOut, body=body)
 
 
@@ -244,6 +245,12 @@ def production_logs(name: str, *, kind: str, pod: str | None, **query: object) -
 def production_pods(name: str) -> Call[PodLogList]:
     """List pods whose logs are kept."""
     return Call(method="GET", path=_production(name, "pods"), answer=PodLogList)
+
+
+def change_rollout(name: str, wanted: RolloutChangeIn) -> Call[ProductionDetailOut]:
+    """Change the rollout that is under way."""
+    body = wanted.model_dump(mode="json", exclude_none=True)
+    return Call(method="PATCH", path=_production(name, "rollout"), answer=ProductionDetailOut, body=body)
 
 
 def roll_back(name: str, wanted: RollbackIn) -> Call[ProductionOut]:

@@ -44,6 +44,7 @@ from taxiway.wire.production import (
     PromotionIn,
     PromotionOut,
     RollbackIn,
+    RolloutChangeIn,
 )
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
@@ -248,6 +249,10 @@ class Client:
     def production_pods(self, name: str) -> PodLogList:
         """List the pods, living and dead, whose logs are kept; newest first."""
         return self.send(calls.production_pods(name))
+
+    def change_rollout(self, name: str, wanted: RolloutChangeIn) -> ProductionDetailOut:
+        """Let the rollout that is under way go on, stay at a share, finish or end."""
+        return self.send(calls.change_rollout(name, wanted))
 
     def roll_back(self, name: str, *, reason: str, revision: int | None = None) -> ProductionOut:
         """Serve again as an earlier revision did: the one with that number, or the newest that differs."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
 from taxiway.control.observed import Observed
 from taxiway.domain.events import CONTROL, Event, SubjectKind, Topic
 from taxiway.domain.pods import PodPhase
 from taxiway.domain.proofs import TURNED_OFF, LiveCheck
-from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
+from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted, newest_wanted
 from taxiway.ports import Clock, Nudge, Prover
-from taxiway.store import events, revisions, snapshots
+from taxiway.store import events, revisions, rollouts, snapshots
 from taxiway.store.database import Database
 
 log = structlog.get_logger()
@@ -59,10 +61,14 @@ class LiveChecks:
         )
         async with self._database.write() as tx:
             await events.append(tx, event)
-            newest = (await revisions.of_deployment(tx, revision.deployment))[-1]
+            known = await revisions.of_deployment(tx, revision.deployment)
+            newest = newest_wanted(known)
             if newest.id == revision.id and newest.wanted is RevisionWanted.SERVE:
                 # Its pods come up beside those that are wrong in some last bits, which is better than none.
-                await revisions.insert_revision(
-                    tx, newest.renewed(self._now(), by=CONTROL, why="A faster path differed from pyfunc.")
-                )
+                why, number = "A faster path differed from pyfunc.", known[-1].number + 1
+                again = newest.renewed(self._now(), by=CONTROL, why=why, number=number)
+                await revisions.insert_revision(tx, again)
+                rollout = await rollouts.active_of(tx, revision.deployment)
+                if rollout is not None and rollout.new == revision.id:
+                    await rollouts.want(tx, replace(rollout, new=again.id, generation=rollout.generation + 1))
         self._nudge("deployment", revision.deployment)

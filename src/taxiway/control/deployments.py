@@ -12,10 +12,10 @@ from taxiway.domain.events import CONTROL, Event, SubjectKind, Topic
 from taxiway.domain.ids import DeploymentId, RevisionId, SnapshotId
 from taxiway.domain.logs import LogKind, LogName
 from taxiway.domain.models import Environment, ModelVersion
-from taxiway.domain.revisions import Revision, RevisionState
+from taxiway.domain.revisions import Revision, RevisionState, newest_wanted
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.ports import BundleStore, Clock, LogStore, ModelRegistry, Nudge, SnapshotStore
-from taxiway.store import deployments, events, models, promotions, revisions, snapshots
+from taxiway.store import deployments, events, models, promotions, revisions, rollouts, snapshots
 from taxiway.store.database import Database
 
 
@@ -57,6 +57,7 @@ class DeploymentController:
             if before is None:
                 return None
             known = await revisions.of_deployment(tx, before.id)
+            rollout = await rollouts.active_of(tx, before.id)
         for revision in known:
             if revision.state is RevisionState.QUEUED:
                 self._nudge("revision", revision.id)
@@ -78,15 +79,16 @@ class DeploymentController:
             routed=routed,
             now=now,
             rejection=self._observed.rejection,
+            rollout=rollout,
         )
         after = replace(
             before,
             verdict=verdict,
             observed_generation=before.generation,
-            conditions=known[-1].conditions if known else (),
+            conditions=newest_wanted(known).conditions if known else (),
         )
-        await self._record(before, after, known, routed)
-        return timedelta(seconds=1) if known and self._is_unsettled(known[-1], now) else None
+        await self._record(before, after, known, routed, is_moving=rollout is not None)
+        return timedelta(seconds=1) if known and self._is_unsettled(newest_wanted(known), now) else None
 
     def _is_unsettled(self, newest: Revision, now: datetime) -> bool:
         """Tell whether time alone may change the verdict."""
@@ -99,10 +101,17 @@ class DeploymentController:
         after: Deployment,
         known: Sequence[Revision],
         routed: frozenset[RevisionId],
+        *,
+        is_moving: bool,
     ) -> None:
-        newest = known[-1] if known else None
-        is_moved = newest is not None and newest.state is RevisionState.READY and newest.id in routed
-        replaced = [r for r in known[:-1] if is_moved and r.state is not RevisionState.RETIRED]
+        """Write what is seen; once the newest revision has all requests, the older ones are to be retired."""
+        newest = newest_wanted(known) if known else None
+        is_moved = newest is not None and newest.state is RevisionState.READY and newest.id in routed and not is_moving
+        replaced = [
+            each for each in known
+            if is_moved and newest is not None and each.number < newest.number
+            and each.state is not RevisionState.RETIRED
+        ]  # fmt: skip
         if after == before and not replaced:
             return
         retired: Sequence[RevisionId] = ()

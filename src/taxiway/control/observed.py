@@ -38,7 +38,8 @@ class Observed:
         self._elapsed = elapsed
         self._pods: dict[RevisionId, tuple[PodObservation, ...]] = {}
         self._looked_at = 0.0
-        self._targets: dict[RoutingVersion, frozenset[RevisionId]] = {}
+        self._targets: dict[RoutingVersion, Mapping[RevisionId, int]] = {}
+        """The revisions that get requests by a table, and their share of their endpoint's, whole percents."""
         self._wanted: RoutingVersion | None = None
         self._published_at: float | None = None
         self._accepted: RoutingVersion | None = None
@@ -62,7 +63,11 @@ class Observed:
 
     def routed(self) -> frozenset[RevisionId]:
         """Return the revisions that the accepted routing table sends requests to."""
-        return frozenset() if self._accepted is None else self._targets.get(self._accepted, frozenset())
+        return frozenset() if self._accepted is None else frozenset(self._targets.get(self._accepted, {}))
+
+    def share(self, revision: RevisionId) -> int | None:
+        """Return the share of requests that the accepted table gives a revision; None where it does not name it."""
+        return None if self._accepted is None else self._targets.get(self._accepted, {}).get(revision)
 
     def may_get_requests(self, revision: RevisionId) -> bool:
         """Tell whether the table in force, or one that may come into force any moment, names the revision.
@@ -83,9 +88,7 @@ class Observed:
         """Remember a table; called before the gateway gets it, so that it never accepts one that is not known."""
         self._wanted = table.version
         self._targets.pop(table.version, None)
-        self._targets[table.version] = frozenset(
-            backend.revision for route in table.routes for backend in route.backends if backend.addresses
-        )
+        self._targets[table.version] = shares_of(table)
         self._published_at = self._elapsed() if self._published_at is None else self._published_at
         self.rejection = None
         self._fold()
@@ -154,6 +157,17 @@ class Observed:
             except Exception:
                 log.exception("gateway not observed")
             await asyncio.sleep(self._every.total_seconds())
+
+
+def shares_of(table: RoutingTable) -> Mapping[RevisionId, int]:
+    """Return the revisions that get requests, and their share; 0 for one that only its tag leads to."""
+    shares: dict[RevisionId, int] = {}
+    for route in table.routes:
+        for backend in route.backends:
+            if backend.addresses:
+                share = 0 if route.tag else backend.weight
+                shares[backend.revision] = max(shares.get(backend.revision, 0), share)
+    return shares
 
 
 def _gist(pods: Sequence[PodObservation] | None) -> object:

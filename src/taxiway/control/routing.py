@@ -8,18 +8,21 @@ and the gateway finds it again without the control plane.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 
 import structlog
 
 from taxiway.control.observed import Observed
 from taxiway.domain.deployments import Deployment, DeploymentWanted
-from taxiway.domain.ids import DeploymentId
+from taxiway.domain.ids import DeploymentId, RevisionId
 from taxiway.domain.pods import PodPhase
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
+from taxiway.domain.rollouts import NEXT, Rollout
 from taxiway.domain.routing import Backend, EndpointRoute, RoutingTable
 from taxiway.ports import Clock, Gateway
-from taxiway.store import access_tokens, deployments, revisions
+from taxiway.store import access_tokens, deployments, revisions, rollouts
 from taxiway.store.database import Database
 
 log = structlog.get_logger()
@@ -28,30 +31,54 @@ LEAVING = (PodPhase.DRAINING, PodPhase.STOPPED, PodPhase.FAILED)
 
 
 def plan_routes(
-    known: Sequence[Deployment], living: Mapping[DeploymentId, Sequence[Revision]], observed: Observed
+    known: Sequence[Deployment],
+    living: Mapping[DeploymentId, Sequence[Revision]],
+    observed: Observed,
+    rollouts: Mapping[DeploymentId, Rollout] = MappingProxyType({}),
 ) -> tuple[EndpointRoute, ...]:
-    """Decide each endpoint's backend: the newest revision that is READY and wanted."""
+    """Decide each endpoint's backends: the newest revision that is READY and wanted, of a rollout both by share."""
     routes = []
     for deployment in known:
         if deployment.wanted is DeploymentWanted.DELETED:
             continue
-        backends: tuple[Backend, ...] = ()
+        backends: Mapping[RevisionId, Backend] = {}
         if deployment.wanted is DeploymentWanted.ON:
-            for revision in reversed(living.get(deployment.id, ())):
-                if revision.state is RevisionState.READY and revision.wanted is RevisionWanted.SERVE:
-                    addresses = tuple(pod.address for pod in observed.pods(revision.id) if pod.phase not in LEAVING)
-                    backends = (Backend(revision=revision.id, addresses=addresses),)
-                    break
-        routes.append(
-            EndpointRoute(
-                prefix=deployment.path,
-                deployment=deployment.id,
-                backends=backends,
-                needs_token=deployment.needs_token,
-                timeout_seconds=deployment.options.timeout_seconds,
-            )
+            backends = {
+                revision.id: Backend(revision=revision.id, addresses=_addresses(observed, revision.id))
+                for revision in living.get(deployment.id, ())
+                if revision.state is RevisionState.READY and revision.wanted is RevisionWanted.SERVE
+            }
+        route = EndpointRoute(
+            prefix=deployment.path,
+            deployment=deployment.id,
+            backends=tuple(backends.values())[-1:],
+            needs_token=deployment.needs_token,
+            timeout_seconds=deployment.options.timeout_seconds,
         )
+        rollout = rollouts.get(deployment.id)
+        if rollout is None:
+            routes.append(route)
+            continue
+        routes.append(replace(route, backends=_split(backends, rollout)))
+        if rollout.new in backends:
+            alone = (backends[rollout.new],)
+            routes.append(replace(route, prefix=f"{deployment.path}@{NEXT}/", backends=alone, tag=NEXT))
     return tuple(routes)
+
+
+def _addresses(observed: Observed, revision: RevisionId) -> tuple[str, ...]:
+    return tuple(pod.address for pod in observed.pods(revision) if pod.phase not in LEAVING)
+
+
+def _split(backends: Mapping[RevisionId, Backend], rollout: Rollout) -> tuple[Backend, ...]:
+    """Give both their share; where only one of them is there, it gets all: that is better than no answer."""
+    shares = {rollout.old: 100 - rollout.percent, rollout.new: rollout.percent}
+    found = [replace(backends[key], weight=share) for key, share in shares.items() if key in backends]
+    if len(found) == 1 and found[0].revision == rollout.old:
+        return (replace(found[0], weight=100),)
+    if len(found) == 1 and rollout.percent == 0:
+        return ()
+    return tuple(replace(backend, weight=100) for backend in found) if len(found) == 1 else tuple(found)
 
 
 class RoutingController:
@@ -77,8 +104,9 @@ class RoutingController:
             living: dict[DeploymentId, list[Revision]] = {}
             for revision in await revisions.living(tx):
                 living.setdefault(revision.deployment, []).append(revision)
+            moving = {rollout.deployment: rollout for rollout in await rollouts.active(tx)}
             revoked = await access_tokens.revoked(tx, now=self._now())
-        table = RoutingTable(routes=plan_routes(known, living, self._observed), revoked=frozenset(revoked))
+        table = RoutingTable(routes=plan_routes(known, living, self._observed, moving), revoked=frozenset(revoked))
         if self._published is None or table != self._published:
             self._observed.published(table)
             await self._gateway.publish(table)

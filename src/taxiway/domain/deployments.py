@@ -1,5 +1,7 @@
 """Deployments: what people ask for, and the one word that they see.
 
+The newest revision is the newest that is to serve: one that a rollout's limits took back is not.
+
 | wanted  | newest revision          | else                                     | status    |
 | ------- | ------------------------ | ---------------------------------------- | --------- |
 | deleted | any                      |                                          | Stopping  |
@@ -8,6 +10,7 @@
 | on      | Failed                   | an older revision answers                | Degraded  |
 | on      | Failed                   | none answers                             | Failed    |
 | on      | Queued … Ready, not routed | an older revision answers              | Updating  |
+| on      | Ready                    | a rollout moves requests to it           | Updating  |
 | on      | Queued                   |                                          | Queued    |
 | on      | Preparing                |                                          | Preparing |
 | on      | Starting                 |                                          | Starting  |
@@ -31,7 +34,8 @@ from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectN
 from taxiway.domain.models import Environment
 from taxiway.domain.pods import PodObservation, PodPhase
 from taxiway.domain.resources import Resources, Scale
-from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions
+from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions, newest_wanted
+from taxiway.domain.rollouts import Rollout
 
 STEADY_AFTER = timedelta(seconds=30)
 """How long a scoring server that was restarted must stay up before its pod counts as well again."""
@@ -125,6 +129,7 @@ def judge(
     routed: frozenset[RevisionId],
     now: datetime,
     rejection: TaxiwayError | None = None,
+    rollout: Rollout | None = None,
 ) -> Verdict:
     """Say in one word how the deployment is, by the table above.
 
@@ -146,13 +151,18 @@ def judge(
         )
     if not revisions:
         return Verdict(status=Status.QUEUED, reason="Queued", message="The deployment was asked for.")
-    newest = revisions[-1]
+    newest = newest_wanted(revisions)
     answering = next(
-        (r for r in revisions[-2::-1] if r.state is RevisionState.READY and r.id in routed and pods.get(r.id)),
+        (
+            r for r in reversed(revisions)
+            if r.number < newest.number and r.state is RevisionState.READY and r.id in routed and pods.get(r.id)
+        ),
         None,
-    )
+    )  # fmt: skip
     if newest.state is RevisionState.FAILED:
         return _judge_failed(newest, answering)
+    if rollout is not None and answering is not None and newest.state is RevisionState.READY:
+        return Verdict(status=Status.UPDATING, reason="RollingOut", message=rollout.message)
     if newest.state is RevisionState.READY and newest.id in routed:
         return _judge_pods(newest, pods.get(newest.id, ()), now)
     if newest.state is RevisionState.READY:

@@ -37,6 +37,8 @@ class Topic(StrEnum):
     """The one word per deployment that people see."""
     REVISION = "revision"
     """The state of one of a deployment's revisions."""
+    ROLLOUT = "rollout"
+    """How requests move from one revision to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

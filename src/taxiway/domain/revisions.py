@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -106,6 +107,14 @@ class RevisionSpec:
     """Whose snapshots it is served from."""
 
 
+def newest_wanted(known: Sequence[Revision]) -> Revision:
+    """Return the newest revision that is to serve, or where none is the newest; in order of their number.
+
+    One that was rolled back by a rollout's limits is newer, and no longer wanted.
+    """
+    return next((revision for revision in reversed(known) if revision.wanted is RevisionWanted.SERVE), known[-1])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
     """A revision as it is remembered: what was asked, what is wanted of it, what was seen.
@@ -138,9 +147,9 @@ class Revision:
     failure: Failure | None = None
     """Why it failed; while it lives, why the runtime could not be told to run it, or why it is prepared anew."""
 
-    def renewed(self, at: datetime, *, by: str, why: str) -> Revision:
-        """Return the next revision, which asks for the same."""
-        number = self.number + 1
+    def renewed(self, at: datetime, *, by: str, why: str, number: int | None = None) -> Revision:
+        """Return the next revision, which asks for the same; ``number`` where this is not the last one."""
+        number = self.number + 1 if number is None else number
         return Revision(
             id=RevisionId(f"{self.id.removesuffix(str(self.number))}{number}"),
             deployment=self.deployment,

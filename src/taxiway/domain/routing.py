@@ -32,6 +32,8 @@ class EndpointRoute:
     prefix: str
     deployment: DeploymentId
     backends: tuple[Backend, ...]
+    tag: str = ""
+    """What names a revision that is reached by this route alone, whatever its share of the endpoint's requests."""
     needs_token: bool = True
     timeout_seconds: float = 30.0
 

@@ -14,9 +14,11 @@ from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectN
 from taxiway.domain.models import Environment, ModelVersion
 from taxiway.domain.people import Asking
 from taxiway.domain.resources import Capacity, Resources, Scale, format_memory
-from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions
+from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions, newest_wanted
+from taxiway.domain.rollouts import Strategy
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.ports import Clock, Nudge
+from taxiway.services.rollouts import begin_rollout, refuse_during_rollout
 from taxiway.store import audit, deployments, events, models, promotions, revisions, snapshots
 from taxiway.store.database import Database, Transaction
 from taxiway_scoring.contract import compile_signature
@@ -121,13 +123,14 @@ class Deployments:
             before = await named(tx, name)
             _refuse_deleted(before)
             known = await revisions.of_deployment(tx, before.id)
-            newest = known[-1]
+            newest = newest_wanted(known)
             is_on = before.wanted is DeploymentWanted.ON
             if is_on and newest.state is not RevisionState.FAILED:
                 return before
             after = await self._want(tx, before, wanted=DeploymentWanted.ON)
             await self._check_promises(tx, after)
-            await self._new_revision(tx, asking, after, newest, why="It was switched ON.")
+            await refuse_during_rollout(tx, before)
+            await self._new_revision(tx, asking, after, known, why="It was switched ON.")
             await self._tell(tx, asking, before, after, "SwitchedOn", "It was switched ON.")
         self._nudge_all(after.id)
         return after
@@ -155,12 +158,14 @@ class Deployments:
         needs_token: bool | None = None,
         tags: Mapping[str, str] | None = None,
         scale: Scale | None = None,
+        strategy: Strategy | None = None,
         if_generation: int | None = None,
     ) -> Deployment:
         """Change what is given. A change that pods feel makes a new revision, which comes up beside the old one.
 
-        With ``if_generation`` it raises GenerationMismatch when the deployment is of another generation. Raises
-        LimitReached for more than the host has, or has left beside what production is promised.
+        With a ``strategy`` the new revision gets its requests step by step. With ``if_generation`` it raises
+        GenerationMismatch when the deployment is of another generation. Raises LimitReached for more than the host
+        has, or has left beside what production is promised.
         """
         if resources is not None:
             self._capacity.check(resources)
@@ -185,11 +190,15 @@ class Deployments:
             await self._check_promises(tx, after)
             is_felt = (after.resources, after.options) != (before.resources, before.options)
             if is_felt and after.wanted is DeploymentWanted.ON:
-                newest = (await revisions.of_deployment(tx, before.id))[-1]
-                await self._new_revision(tx, asking, after, newest, why="Its configuration was changed.")
+                await refuse_during_rollout(tx, before)
+                known = await revisions.of_deployment(tx, before.id)
+                new = await self._new_revision(tx, asking, after, known, why="Its configuration was changed.")
+                if strategy is not None:
+                    await begin_rollout(tx, asking, strategy, before=before, known=known, new=new, now=self._now)
             await self._tell(tx, asking, before, after, "Configured", "Its configuration was changed.")
             living = [revision.id for revision in await revisions.of_deployment(tx, before.id)]
         self._nudge_all(after.id, *living[-1:])
+        self._nudge("rollout", after.id)
         return after
 
     async def delete(self, asking: Asking, name: Name) -> None:
@@ -242,11 +251,14 @@ class Deployments:
         return after
 
     async def _new_revision(
-        self, tx: Transaction, asking: Asking, deployment: Deployment, newest: Revision, *, why: str
-    ) -> None:
-        again = newest.renewed(self._now(), by=asking.principal.name, why=why)
+        self, tx: Transaction, asking: Asking, deployment: Deployment, known: Sequence[Revision], *, why: str
+    ) -> Revision:
+        # The newest of what the deployment serves: one that a rollout's limits took back is newer, and serves another.
+        newest = next((each for each in reversed(known) if each.model_version == deployment.model_version), known[-1])
+        again = newest.renewed(self._now(), by=asking.principal.name, why=why, number=known[-1].number + 1)
         revision = replace(again, resources=deployment.resources, options=deployment.options)
         await revisions.insert_revision(tx, revision)
+        return revision
 
     async def _tell(
         self, tx: Transaction, asking: Asking, before: Deployment, after: Deployment, reason: str, message: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from taxiway.domain.events import Event, SubjectKind
-from taxiway.domain.ids import DeploymentId
+from taxiway.domain.ids import DeploymentId, RevisionId
 from taxiway.domain.measurements import Traffic, Window, join
 from taxiway.ports import Clock, Measurements
 from taxiway.services.deployments import Name, named
@@ -45,6 +45,10 @@ class MeasurementHistory:
     def now(self, deployment: DeploymentId) -> Window | None:
         """Return the last minute of a deployment; None where nothing was measured."""
         return self._live.of_deployment(deployment, over=NOW)
+
+    def of_revision(self, revision: RevisionId) -> Window | None:
+        """Return the last minute of a revision; None where nothing was measured."""
+        return self._live.of_revision(revision, over=NOW)
 
     async def of_deployment(self, name: Name, *, last: timedelta) -> Series:
         """Return a deployment's series with its events as markers. Raises NotFound."""

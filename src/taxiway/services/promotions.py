@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from taxiway.domain.compatibility import Change, compare
@@ -18,11 +18,13 @@ from taxiway.domain.names import SLUG_RULE, is_slug, propose_slug
 from taxiway.domain.people import Asking
 from taxiway.domain.promotions import FormatPolicy, GateResult, Promotion, PromotionView, check, evaluate
 from taxiway.domain.resources import Capacity, Resources, Scale, format_memory
-from taxiway.domain.revisions import Revision, RevisionWanted
+from taxiway.domain.revisions import Revision, RevisionWanted, newest_wanted
+from taxiway.domain.rollouts import RolloutWanted, Strategy
 from taxiway.domain.snapshots import SnapshotCopy, SnapshotState, SnapshotWanted
 from taxiway.ports import Clock, Nudge
 from taxiway.services.deployments import DeploymentName, promised
-from taxiway.store import audit, deployments, events, models, promotions, revisions, snapshots
+from taxiway.services.rollouts import begin_rollout, change_rollout, refuse_during_rollout, told
+from taxiway.store import audit, deployments, events, models, promotions, revisions, rollouts, snapshots
 from taxiway.store.database import Database, Transaction
 from taxiway_scoring.contract import compile_signature
 
@@ -41,6 +43,8 @@ class PromotionRequest:
     scale: Scale | None = None
     needs_token: bool | None = None
     accepts_breaking: bool = False
+    strategy: Strategy | None = None
+    """How requests move to it; None: all at once when it is ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +100,12 @@ class Promotions:
         async with self._database.write() as tx:
             plan = await self._plan(tx, asking, wanted, is_isolated=is_isolated)
             check(plan.gates)
+            if plan.before is not None:
+                await refuse_during_rollout(tx, plan.before)
             revision = await self._write(tx, asking, wanted, plan)
         self._nudge("deployment", plan.after.id)
         self._nudge("revision", revision)
+        self._nudge("rollout", plan.after.id)
         return plan
 
     async def roll_back(self, asking: Asking, name: str, *, reason: str, to: int | None = None) -> Deployment:
@@ -112,8 +119,15 @@ class Promotions:
             before = await deployments.get_of_production(tx, name)
             if before.wanted is DeploymentWanted.DELETED:
                 raise Conflict("That production deployment is being deleted.")
+            rollout = await rollouts.active_of(tx, before.id)
+            if rollout is not None and to is None:
+                # The revision before still serves: nothing is quicker than to give it all requests again.
+                await change_rollout(tx, asking, before, rollout, RolloutWanted.ABORT, None, reason, self._now)
+                self._nudge("rollout", before.id)
+                return before
+            await refuse_during_rollout(tx, before)
             known = await revisions.of_deployment(tx, before.id)
-            target = choose_rollback(known, to)
+            target = choose_rollback(known, to, aborted=await rollouts.aborted_of(tx, before.id))
             version = await models.get_version_by_id(tx, target.model_version)
             if version is None:
                 raise AssertionError(f"revision {target.id} has no model version")
@@ -312,6 +326,8 @@ class Promotions:
             tx, copy, project=after.project, source=plan.version.source, environment=Environment.PRODUCTION
         )
         await revisions.insert_revision(tx, revision)
+        if wanted.strategy is not None:
+            await begin_rollout(tx, asking, wanted.strategy, before=before, known=known, new=revision, now=self._now)
         promotion = Promotion(
             model_version=plan.promoted.id, deployment=after.id, digest=digest, gates=plan.gates,
             reason=wanted.reason, promoted_by=asking.principal.name, promoted_at=now,
@@ -330,7 +346,9 @@ class Promotions:
             object=after.path.strip("/"),
             project=after.project,
             before={} if before is None else shown(before),
-            after=shown(after) | {"reason": wanted.reason, "snapshot": digest, "customer": after.customer},
+            after=shown(after)
+            | {"reason": wanted.reason, "snapshot": digest, "customer": after.customer}
+            | told(wanted.strategy),
         )
         return revision.id
 
@@ -359,18 +377,24 @@ def check_texts(*, reason: str, customer: str | None = None) -> None:
             )
 
 
-def choose_rollback(known: Sequence[Revision], to: int | None) -> Revision:
-    """Return the revision to go back to: the one that is named, or the newest earlier one that served and differs."""
-    newest = known[-1]
+def choose_rollback(
+    known: Sequence[Revision], to: int | None, *, aborted: Collection[RevisionId] = frozenset()
+) -> Revision:
+    """Return the revision to go back to: the one that is named, or the newest earlier one that served and differs.
+
+    Those whose rollout was aborted served, but not well; they must be named.
+    """
+    newest = newest_wanted(known)
+    earlier = [revision for revision in known if revision.number < newest.number]
     if to is not None:
-        found = next((revision for revision in known[:-1] if revision.number == to), None)
+        found = next((revision for revision in earlier if revision.number == to), None)
         if found is None:
             raise NotFound(
                 f"There is no earlier revision {to}.", hint="List them with `taxiway production history NAME`."
             )
         return found
-    for revision in known[-2::-1]:
-        has_served = any(phase.name is PhaseName.ROUTE for phase in revision.phases)
+    for revision in reversed(earlier):
+        has_served = any(phase.name is PhaseName.ROUTE for phase in revision.phases) and revision.id not in aborted
         if has_served and _served(revision) != _served(newest):
             return revision
     raise Conflict(

@@ -170,6 +170,7 @@ async def forget(tx: Transaction, key: DeploymentId) -> None:
     """Delete a deployment with its revisions and access tokens."""
     await tx.execute(delete(schema.revisions).where(schema.revisions.c.deployment == key))
     await tx.execute(delete(schema.access_tokens).where(schema.access_tokens.c.deployment == key))
+    await tx.execute(delete(schema.rollouts).where(schema.rollouts.c.deployment == key))
     await tx.execute(delete(schema.promotions).where(schema.promotions.c.deployment == key))
     await tx.execute(delete(T).where(T.c.id == key))
 

@@ -120,12 +120,14 @@ async def deployments_of(tx: Transaction, keys: Sequence[RevisionId]) -> Sequenc
 
 
 async def want_retire(
-    tx: Transaction, deployment: DeploymentId, *, below_number: int | None = None
+    tx: Transaction, deployment: DeploymentId, *, below_number: int | None = None, only: RevisionId | None = None
 ) -> Sequence[RevisionId]:
-    """Say that the deployment's revisions (those below a number) are to be retired; return those it changed."""
+    """Say that the deployment's revisions (those below a number, or one) are to be retired; return those it changed."""
     condition = (T.c.deployment == deployment) & (T.c.wanted == RevisionWanted.SERVE.value) & (T.c.state.not_in(ENDED))
     if below_number is not None:
         condition &= T.c.number < below_number
+    if only is not None:
+        condition &= T.c.id == only
     changed = [RevisionId(key) for key in (await tx.execute(select(T.c.id).where(condition))).scalars()]
     if changed:
         await tx.execute(

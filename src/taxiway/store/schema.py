@@ -250,6 +250,30 @@ promotions = Table(
     Index(None, "deployment"),
 )
 
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("deployment", ForeignKey("deployments.id", ondelete="CASCADE"), nullable=False),
+    Column("old_revision", String(60), nullable=False),
+    Column("new_revision", String(60), nullable=False),
+    Column("before", Document, nullable=False),
+    Column("strategy", Document, nullable=False),
+    Column("made_by", String(80), nullable=False),
+    Column("created_at", Microseconds, nullable=False),
+    Column("wanted", String(10), nullable=False),
+    Column("wanted_percent", Integer),
+    Column("generation", Integer, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("reason", String(60), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("changed_at", Microseconds),
+    Index(None, "deployment"),
+    Index(None, "state"),
+)
+
 access_tokens = Table(
     "access_tokens",
     metadata,

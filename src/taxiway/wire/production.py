@@ -3,13 +3,65 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
 from taxiway.domain.deployments import Status
+from taxiway.domain.rollouts import RolloutState, RolloutWanted
 from taxiway.wire import In, Out
 from taxiway.wire.measurements import LoadOut
 from taxiway.wire.models import ConditionOut, ContractChangeOut, ResourcesOut, RevisionOut, SnapshotOut
+
+
+class StrategyIn(In):
+    """Let requests move to the new revision step by step, and back at once when it is worse than the old one."""
+
+    steps: list[int] = Field(
+        max_length=20,
+        description="Rising whole percents, 100 follows. None: it stays at 0 %, reached by its tag, until moved on.",
+    )
+    step_seconds: float = Field(300, description="How long a step lasts, 5 to 900.")
+    max_error_rate_rise: float | None = Field(
+        0.01, description="How much greater the share of 5xx may be than the old revision's; null: any."
+    )
+    max_latency_ratio: float | None = Field(
+        1.5, description="How many times the old revision's 95th percentile it may take; null: any."
+    )
+    min_requests: int = Field(50, description="Requests that the new revision must have answered in a step.")
+
+
+class RolloutChangeIn(In):
+    """What is wanted of the rollout that is under way."""
+
+    wanted: Literal["run", "pause", "finish", "abort"]
+    percent: int | None = Field(None, description="With pause: the share of requests to stay at, 0 to 99.")
+    reason: str = Field("", max_length=500)
+
+
+class RolloutOut(Out):
+    """How requests move, or moved last, from one revision to the next."""
+
+    old_revision: int
+    new_revision: int
+    wanted: RolloutWanted
+    state: RolloutState
+    is_active: bool
+    steps: list[int]
+    step: int = Field(description="From 1; 0 before the first.")
+    percent: int = Field(description="What the new revision is to get now.")
+    step_seconds: float
+    max_error_rate_rise: float | None
+    max_latency_ratio: float | None
+    min_requests: int
+    reason: str
+    message: str
+    begun_by: str
+    begun_at: datetime
+    changed_at: datetime | None
+    next_url: str = Field(description="Where the new revision alone answers while the rollout is under way.")
+    old_load: LoadOut | None = Field(description="Of the last minute.")
+    new_load: LoadOut | None
 
 
 class PromotionIn(In):
@@ -26,6 +78,7 @@ class PromotionIn(In):
     min_pods: int | None = Field(None, ge=1, le=100)
     max_pods: int | None = Field(None, ge=1, le=100)
     needs_token: bool | None = None
+    rollout: StrategyIn | None = Field(None, description="None: all requests at once, when it is ready.")
     accept_breaking: bool = Field(False, description="Promote although callers may feel the contract's changes.")
     dry_run: bool = Field(False, description="Only tell how the gates stand and what would be done.")
 
@@ -38,6 +91,7 @@ class ProductionConfigurationIn(In):
     min_pods: int | None = Field(None, ge=1, le=100)
     max_pods: int | None = Field(None, ge=1, le=100)
     needs_token: bool | None = None
+    rollout: StrategyIn | None = Field(None, description="None: all requests at once, when it is ready.")
 
 
 class RollbackIn(In):
@@ -125,6 +179,7 @@ class ProductionDetailOut(ProductionOut):
     conditions: list[ConditionOut]
     promotions: list[PromotionRecordOut]
     history: list[RevisionRecordOut]
+    rollout: RolloutOut | None = Field(description="The newest one, under way or not.")
 
 
 class PromotionOut(Out):

@@ -1,0 +1,88 @@
+"""``taxiway production rollout``: how requests move from one revision to the next, and the options that begin one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from taxiway.cli.output import AsJson, ExitCode, connected, fail, say, show
+
+if TYPE_CHECKING:
+    from taxiway.wire.production import RolloutOut, StrategyIn
+
+Canary = Annotated[
+    str | None, typer.Option("--canary", metavar="PERCENTS", help="Move requests step by step, as in 5,25,50.")
+]
+Tagged = Annotated[
+    bool, typer.Option("--tagged", help="Give the new revision no requests, only the address …/@next, until moved on.")
+]
+StepSeconds = Annotated[float, typer.Option("--step", help="Seconds that a step lasts.")]
+MaxErrorRise = Annotated[
+    float, typer.Option("--max-error-rise", help="Go back when so much more of the requests fail; 0.01 is 1 %.")
+]
+MaxLatency = Annotated[
+    float, typer.Option("--max-latency", help="Go back when the 95th percentile is so many times the old one's.")
+]
+MinRequests = Annotated[int, typer.Option("--min-requests", help="Requests that a step needs.")]
+
+
+def strategy_of(
+    canary: str | None, *, tagged: bool, step: float, max_error_rise: float, max_latency: float, min_requests: int
+) -> StrategyIn | None:
+    """Read the options that begin a rollout; None where neither steps nor a tag are asked for."""
+    from taxiway.wire.production import StrategyIn
+
+    if canary is None and not tagged:
+        return None
+    if canary is not None and tagged:
+        fail("Give --canary or --tagged, not both.", hint="A tagged one can be moved on later.", code=ExitCode.USAGE)
+    texts = [text.strip() for text in (canary or "").split(",") if text.strip()]
+    if not all(text.isascii() and text.isdecimal() for text in texts) or (canary is not None and not texts):
+        fail("--canary takes whole percents.", hint="For example --canary 5,25,50.", code=ExitCode.USAGE)
+    return StrategyIn(
+        steps=[int(text) for text in texts],
+        step_seconds=step,
+        max_error_rate_rise=max_error_rise,
+        max_latency_ratio=max_latency,
+        min_requests=min_requests,
+    )
+
+
+def rollout(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A production deployment's name.")],
+    pause: Annotated[bool, typer.Option("--pause", help="Stay at the present share.")] = False,
+    percent: Annotated[int | None, typer.Option("--percent", help="Stay at this share instead.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the steps.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Give the new revision all requests now.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Give the old revision all requests again.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the act.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show the rollout that is under way, or change it: pause, stay at a share, go on, finish or abort."""
+    from taxiway.wire.production import RolloutChangeIn
+
+    asked = {"pause": pause or percent is not None, "run": resume, "finish": finish, "abort": abort}
+    chosen = [wanted for wanted, is_asked in asked.items() if is_asked]
+    if len(chosen) > 1:
+        fail("Say one thing.", hint="Give one of --pause, --percent, --resume, --finish, --abort.", code=ExitCode.USAGE)
+    with connected() as client:
+        if chosen:
+            change = RolloutChangeIn.model_validate({"wanted": chosen[0], "percent": percent, "reason": reason})
+            seen = client.change_rollout(name, change)
+        else:
+            seen = client.production_deployment(name)
+    if seen.rollout is None:
+        say("There never was one. Begin one with `taxiway production promote … --canary 5,25,50`.")
+        return
+    show(seen.rollout, as_json=as_json, fields=rollout_fields(seen.rollout))
+
+
+def rollout_fields(found: RolloutOut) -> list[tuple[str, object]]:
+    """Return what is shown of a rollout."""
+    return [
+        ("rollout", f"{found.state}: {found.message}"),
+        ("revisions", f"{found.old_revision} -> {found.new_revision}"),
+        ("share", f"{found.percent} % of {', '.join(map(str, [*found.steps, 100]))}"),
+        ("begun", f"{found.begun_at:%Y-%m-%d %H:%M} by {found.begun_by}"),
+    ]
