@@ -51,6 +51,7 @@ async def test_a_table_that_was_refused_is_counted_once(clock: FakeClock, gatewa
         adapters=nothing,
         observed=observed,
         measuring=nothing,
+        capacity=nothing,
         nudges=Nudges(),
         conversions=nothing,
         projects=nothing,

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import text
 
+from taxiway.control.autoscaling import AutoscalingController
 from taxiway.control.controller import Reconcile
 from taxiway.control.deployments import DeploymentController
 from taxiway.control.observed import Observed
@@ -160,14 +161,20 @@ class ControlPlane:
         routing = RoutingController(gateway=gateway, **common)
         self.measurements = FakeMeasurements()
         rollouts = RolloutController(measurements=self.measurements, nudge=self.nudge, elapsed=clock.elapsed, **common)
+        autoscaling = AutoscalingController(
+            measurements=self.measurements, nudge=self.nudge, elapsed=clock.elapsed,
+            capacity=Capacity(memory_bytes=1 << 40, cpus=64), **common,
+        )  # fmt: skip
         self.sweeper = Sweeper(database=self.database, stores=stores, builder=builder, logs=logs, elapsed=clock.elapsed)
         self._reconcile: dict[str, Reconcile] = {
             "revision": revisions.reconcile, "deployment": deployments.reconcile, "routing": routing.reconcile,
             "rollout": rollouts.reconcile,
+            "autoscaling": autoscaling.reconcile,
         }  # fmt: skip
         self._keys: dict[str, Callable[[], Awaitable[Sequence[str]]]] = {
             "revision": revisions.keys, "deployment": deployments.keys, "routing": routing.keys,
             "rollout": rollouts.keys,
+            "autoscaling": autoscaling.keys,
         }  # fmt: skip
         capacity = Capacity(memory_bytes=1 << 40, cpus=64)
         self.deployments = Deployments(database=self.database, capacity=capacity, nudge=self.nudge, now=clock)

@@ -130,6 +130,7 @@ async def _serve(
         adapters=adapters,
         observed=observed,
         measuring=measuring,
+        capacity=_capacity(),
         nudges=nudges,
         conversions=services.conversions,
         projects=services.projects,
@@ -212,8 +213,7 @@ def open_services(
 ) -> ApiServices:
     """Make every service, and what else the API shows."""
     database, history_database = stores
-    hasher, host = PasswordHasher(), host_capacity()
-    capacity = Capacity(memory_bytes=host.memory_bytes, cpus=host.cpus)
+    hasher, capacity = PasswordHasher(), _capacity()
     return ApiServices(
         users=Users(database=database, hasher=hasher, now=now),
         sessions=Sessions(database=database, hasher=hasher, now=now),
@@ -251,6 +251,11 @@ def open_services(
         default_options=default_options(settings),
         version=VERSION,
     )
+
+
+def _capacity() -> Capacity:
+    host = host_capacity()
+    return Capacity(memory_bytes=host.memory_bytes, cpus=host.cpus)
 
 
 class PlatformView:

@@ -11,6 +11,7 @@ from datetime import timedelta
 import structlog
 
 from taxiway.app.adapters import Adapters
+from taxiway.control.autoscaling import AutoscalingController
 from taxiway.control.checking import LiveChecks
 from taxiway.control.controller import Controller, Reconcile
 from taxiway.control.deployments import DeploymentController
@@ -25,6 +26,7 @@ from taxiway.domain.errors import GatewayRejected, TaxiwayError
 from taxiway.domain.ids import RevisionId
 from taxiway.domain.measurements import Traffic
 from taxiway.domain.pods import PodPhase
+from taxiway.domain.resources import Capacity
 from taxiway.domain.routing import RoutingTable, RoutingVersion
 from taxiway.ports import Clock, Gateway
 from taxiway.services.conversions import Conversions
@@ -63,6 +65,7 @@ class Loops:
         adapters: Adapters,
         observed: Observed,
         measuring: Measuring,
+        capacity: Capacity,
         nudges: Nudges,
         conversions: Conversions,
         projects: Projects,
@@ -73,6 +76,7 @@ class Loops:
         self._adapters = adapters
         self._observed = observed
         self._measuring = measuring
+        self._capacity = capacity
         self._nudges = nudges
         self._conversions = conversions
         self._projects = projects
@@ -147,7 +151,18 @@ class Loops:
             nudge=self._nudges,
             now=self._now,
         )
+        autoscaling = AutoscalingController(
+            database=self._database,
+            observed=self._observed,
+            measurements=self._measuring,
+            capacity=self._capacity,
+            nudge=self._nudges,
+            now=self._now,
+        )
         return (
+            Controller(
+                "autoscaling", reconcile=timed("autoscaling", autoscaling.reconcile, metrics), keys=autoscaling.keys
+            ),
             Controller("rollout", reconcile=timed("rollout", rollout.reconcile, metrics), keys=rollout.keys),
             Controller("revision", reconcile=timed("revision", revision.reconcile, metrics), keys=revision.keys),
             Controller(

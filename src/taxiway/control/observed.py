@@ -40,6 +40,7 @@ class Observed:
         self._looked_at = 0.0
         self._targets: dict[RoutingVersion, Mapping[RevisionId, int]] = {}
         """The revisions that get requests by a table, and their share of their endpoint's, whole percents."""
+        self._addresses: dict[RoutingVersion, frozenset[str]] = {}
         self._wanted: RoutingVersion | None = None
         self._published_at: float | None = None
         self._accepted: RoutingVersion | None = None
@@ -76,6 +77,10 @@ class Observed:
         """
         return not self._routes_are_known or any(revision in targets for targets in self._targets.values())
 
+    def may_be_asked(self, address: str) -> bool:
+        """Tell whether the table in force, or one that may come into force any moment, names a pod's address."""
+        return not self._routes_are_known or any(address in found for found in self._addresses.values())
+
     def routes_are_known(self) -> bool:
         """Tell whether ``routed`` says what is so; a gateway that says nothing for long is taken to route nothing."""
         if self._routes_are_known or self.rejection is not None:
@@ -89,6 +94,9 @@ class Observed:
         self._wanted = table.version
         self._targets.pop(table.version, None)
         self._targets[table.version] = shares_of(table)
+        self._addresses[table.version] = frozenset(
+            address for route in table.routes for backend in route.backends for address in backend.addresses
+        )
         self._published_at = self._elapsed() if self._published_at is None else self._published_at
         self.rejection = None
         self._fold()
@@ -141,6 +149,7 @@ class Observed:
         if self._wanted is not None and self._accepted == self._wanted:
             self.rejection = None
             self._targets = {self._wanted: self._targets[self._wanted]}
+            self._addresses = {self._wanted: self._addresses[self._wanted]}
 
     async def run(self, on_pods: Callable[[frozenset[RevisionId]], None], on_routes: Callable[[], None]) -> None:
         """Look until cancelled and tell what changed."""

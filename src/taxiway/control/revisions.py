@@ -36,6 +36,7 @@ from taxiway.domain.lifecycle import (
 )
 from taxiway.domain.lost_files import runs_nowhere
 from taxiway.domain.models import Environment, LoggedModelRef
+from taxiway.domain.pods import in_order
 from taxiway.domain.promotions import Promotion, describe
 from taxiway.domain.proofs import ProofProgress, ProofState
 from taxiway.domain.revisions import Revision, RevisionState
@@ -125,7 +126,7 @@ class RevisionController:
             promoted = await promotions.find(tx, revision.model_version)
         if version is None or deployment is None:
             return None
-        view = await self._see(revision, snapshot, scale=deployment.scale.minimum)
+        view = await self._see(revision, snapshot, scale=self._scale(revision, revision.pods_within(deployment.scale)))
         now = self._now()
         plan = plan_revision(view, now=now)
         for action in plan.actions:
@@ -134,7 +135,18 @@ class RevisionController:
         self._nudge("deployment", revision.deployment)
         if plan.revision.state is RevisionState.READY:
             self._nudge("routing", "table")
+        if view.scale > revision.pods_within(deployment.scale):
+            return timedelta(milliseconds=200)
         return None if plan.wake_at is None else max(plan.wake_at - now, timedelta(milliseconds=50))
+
+    def _scale(self, revision: Revision, wanted: int) -> int:
+        """Return how many pods the runtime is to keep: those too many stay until no request can reach them."""
+        applied = self._applied.get(revision.id, wanted)
+        if wanted >= applied or not any(
+            self._observed.may_be_asked(pod.address) for pod in in_order(self._observed.pods(revision.id))[wanted:]
+        ):
+            return wanted
+        return applied
 
     async def _see(self, revision: Revision, snapshot: SnapshotCopy, *, scale: int) -> RevisionView:
         is_preparing = revision.state in (RevisionState.QUEUED, RevisionState.PREPARING)

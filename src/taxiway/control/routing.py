@@ -17,7 +17,8 @@ import structlog
 from taxiway.control.observed import Observed
 from taxiway.domain.deployments import Deployment, DeploymentWanted
 from taxiway.domain.ids import DeploymentId, RevisionId
-from taxiway.domain.pods import PodPhase
+from taxiway.domain.pods import PodPhase, in_order, was_ready
+from taxiway.domain.resources import Scale
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
 from taxiway.domain.rollouts import NEXT, Rollout
 from taxiway.domain.routing import Backend, EndpointRoute, RoutingTable
@@ -44,7 +45,7 @@ def plan_routes(
         backends: Mapping[RevisionId, Backend] = {}
         if deployment.wanted is DeploymentWanted.ON:
             backends = {
-                revision.id: Backend(revision=revision.id, addresses=_addresses(observed, revision.id))
+                revision.id: Backend(revision=revision.id, addresses=_addresses(observed, revision, deployment.scale))
                 for revision in living.get(deployment.id, ())
                 if revision.state is RevisionState.READY and revision.wanted is RevisionWanted.SERVE
             }
@@ -66,8 +67,11 @@ def plan_routes(
     return tuple(routes)
 
 
-def _addresses(observed: Observed, revision: RevisionId) -> tuple[str, ...]:
-    return tuple(pod.address for pod in observed.pods(revision) if pod.phase not in LEAVING)
+def _addresses(observed: Observed, revision: Revision, scale: Scale) -> tuple[str, ...]:
+    """Return where the revision's pods are: not those that were never ready, nor those that are too many."""
+    pods = in_order([pod for pod in observed.pods(revision.id) if pod.phase not in LEAVING])
+    kept = [pod for pod in pods[: revision.pods_within(scale)] if was_ready(pod)]
+    return tuple(sorted(pod.address for pod in kept))
 
 
 def _split(backends: Mapping[RevisionId, Backend], rollout: Rollout) -> tuple[Backend, ...]:

@@ -18,7 +18,7 @@ The newest revision is the newest that is to serve: one that a rollout's limits 
 | on      | Ready, not routed        | the gateway refused the routes           | Degraded  |
 | on      | Ready, not routed        | was before, or longer than a minute      | Degraded  |
 | on      | Ready, routed            | a pod is not ready, or was restarted lately | Degraded |
-| on      | Ready, routed            | every pod is ready                       | ON        |
+| on      | Ready, routed            | every pod is ready, comes up or is leaving | ON      |
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from taxiway.domain.autoscaling import AutoscalingPolicy
 from taxiway.domain.conditions import Condition, Failure, PhaseName
 from taxiway.domain.errors import TaxiwayError
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RevisionId, UserId
 from taxiway.domain.models import Environment
-from taxiway.domain.pods import PodObservation, PodPhase
+from taxiway.domain.pods import PodObservation, PodPhase, was_ready
 from taxiway.domain.resources import Resources, Scale
 from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions, newest_wanted
 from taxiway.domain.rollouts import Rollout
@@ -99,6 +100,8 @@ class Deployment:
     customer: str = ""
     """Whom a production deployment serves."""
     scale: Scale = field(default_factory=Scale)
+    autoscaling: AutoscalingPolicy | None = None
+    """None: as many pods as there are at least."""
     observed_generation: int = 0
     verdict: Verdict = field(
         default_factory=lambda: Verdict(status=Status.QUEUED, reason="Queued", message="The deployment was asked for.")
@@ -230,6 +233,11 @@ def _judge_coming(newest: Revision, answering: Revision | None, pods: Sequence[P
 
 def _judge_pods(newest: Revision, pods: Sequence[PodObservation], now: datetime) -> Verdict:
     well = [pod for pod in pods if is_steady(pod, now)]
+    coming = [pod for pod in pods if not was_ready(pod) and pod.failure is None]
+    leaving = [pod for pod in pods if pod.phase in (PodPhase.DRAINING, PodPhase.STOPPED)]
+    if well and len(well) + len(coming) + len(leaving) == len(pods) and len(well) < len(pods):
+        more = f"{len(coming)} more on the way" if coming else f"{len(leaving)} on the way out"
+        return Verdict(status=Status.ON, reason="Serving", message=f"The endpoint answers; {len(well)} pods, {more}.")
     if pods and len(well) == len(pods):
         return Verdict(status=Status.ON, reason="Serving", message="The endpoint answers.")
     failure = next((pod.failure for pod in pods if pod.failure is not None), newest.failure)

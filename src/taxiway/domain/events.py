@@ -39,6 +39,8 @@ class Topic(StrEnum):
     """The state of one of a deployment's revisions."""
     ROLLOUT = "rollout"
     """How requests move from one revision to the next."""
+    SCALE = "scale"
+    """How many pods there are to be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -40,6 +40,18 @@ class Isolation(StrEnum):
     SANDBOX = "sandbox"
     LANDLOCK = "landlock"
     PLAIN = "plain"
+
+
+def in_order(pods: Sequence[PodObservation]) -> list[PodObservation]:
+    """Return pods so that of too many those at the end go: those not ready first, then the youngest."""
+    return sorted(
+        pods, key=lambda pod: (pod.phase is not PodPhase.READY, pod.phase is PodPhase.FAILED, pod.created_at, pod.id)
+    )
+
+
+def was_ready(pod: PodObservation) -> bool:
+    """Tell whether a pod answered before, or does; one that is only restarted finds its place again by itself."""
+    return pod.phase not in (PodPhase.PENDING, PodPhase.STARTING) or pod.restarts > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from taxiway.domain.ids import (
     SnapshotId,
 )
 from taxiway.domain.models import Environment
-from taxiway.domain.resources import Resources
+from taxiway.domain.resources import Resources, Scale
 
 
 class RevisionState(StrEnum):
@@ -140,6 +140,8 @@ class Revision:
     made_by: str = ""
     """Who asked for it; "" for what is not known any more."""
     why: str = ""
+    pods: int | None = None
+    """How many there are to be, as the autoscaler decided last; None for the least."""
     state: RevisionState = RevisionState.QUEUED
     observed_generation: int = 0
     phases: tuple[Phase, ...] = ()
@@ -167,7 +169,12 @@ class Revision:
             environment=self.environment,
             made_by=by,
             why=why,
+            pods=self.pods,
         )
+
+    def pods_within(self, scale: Scale) -> int:
+        """Return how many pods there are to be within the bounds of the deployment."""
+        return min(max(self.pods or scale.minimum, scale.minimum), scale.maximum)
 
     def spec(self, snapshot: SnapshotId) -> RevisionSpec:
         """Return what a runtime must know, once the snapshot is there."""

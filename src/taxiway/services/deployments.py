@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
+from taxiway.domain.autoscaling import AutoscalingPolicy
 from taxiway.domain.compatibility import Change, compare
 from taxiway.domain.conversions import check_tags
 from taxiway.domain.deployments import Deployment, DeploymentWanted
@@ -67,6 +69,15 @@ class DeploymentDetail:
     version: ModelVersion
     revisions: tuple[Revision, ...]
     snapshot: SnapshotCopy
+
+
+class Unchanged(Enum):
+    """Stands for what is left as it is, where None says something."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED = Unchanged.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,7 @@ class Deployments:
         needs_token: bool | None = None,
         tags: Mapping[str, str] | None = None,
         scale: Scale | None = None,
+        autoscaling: AutoscalingPolicy | Unchanged | None = UNCHANGED,
         strategy: Strategy | None = None,
         if_generation: int | None = None,
     ) -> Deployment:
@@ -186,19 +198,24 @@ class Deployments:
                 options=options or before.options,
                 needs_token=before.needs_token if needs_token is None else needs_token,
                 scale=scale,
+                autoscaling=autoscaling,
             )
             await self._check_promises(tx, after)
             is_felt = (after.resources, after.options) != (before.resources, before.options)
             if is_felt and after.wanted is DeploymentWanted.ON:
                 await refuse_during_rollout(tx, before)
                 known = await revisions.of_deployment(tx, before.id)
-                new = await self._new_revision(tx, asking, after, known, why="Its configuration was changed.")
+                # One that gets few requests at first begins with few pods.
+                pods = None if strategy is not None else newest_wanted(known).pods
+                why = "Its configuration was changed."
+                new = await self._new_revision(tx, asking, after, known, why=why, pods=pods)
                 if strategy is not None:
                     await begin_rollout(tx, asking, strategy, before=before, known=known, new=new, now=self._now)
             await self._tell(tx, asking, before, after, "Configured", "Its configuration was changed.")
             living = [revision.id for revision in await revisions.of_deployment(tx, before.id)]
         self._nudge_all(after.id, *living[-1:])
         self._nudge("rollout", after.id)
+        self._nudge("autoscaling", after.id)
         return after
 
     async def delete(self, asking: Asking, name: Name) -> None:
@@ -236,6 +253,7 @@ class Deployments:
         options: ScoringOptions | None = None,
         needs_token: bool | None = None,
         scale: Scale | None = None,
+        autoscaling: AutoscalingPolicy | Unchanged | None = UNCHANGED,
     ) -> Deployment:
         after = replace(
             before,
@@ -244,6 +262,7 @@ class Deployments:
             options=options or before.options,
             needs_token=before.needs_token if needs_token is None else needs_token,
             scale=scale or before.scale,
+            autoscaling=before.autoscaling if isinstance(autoscaling, Unchanged) else autoscaling,
             generation=before.generation + 1,
             changed_at=self._now(),
         )
@@ -251,12 +270,19 @@ class Deployments:
         return after
 
     async def _new_revision(
-        self, tx: Transaction, asking: Asking, deployment: Deployment, known: Sequence[Revision], *, why: str
+        self,
+        tx: Transaction,
+        asking: Asking,
+        deployment: Deployment,
+        known: Sequence[Revision],
+        *,
+        why: str,
+        pods: int | None = None,
     ) -> Revision:
         # The newest of what the deployment serves: one that a rollout's limits took back is newer, and serves another.
         newest = next((each for each in reversed(known) if each.model_version == deployment.model_version), known[-1])
         again = newest.renewed(self._now(), by=asking.principal.name, why=why, number=known[-1].number + 1)
-        revision = replace(again, resources=deployment.resources, options=deployment.options)
+        revision = replace(again, resources=deployment.resources, options=deployment.options, pods=pods)
         await revisions.insert_revision(tx, revision)
         return revision
 
@@ -310,8 +336,15 @@ def _shown(deployment: Deployment) -> dict[str, object]:
         "memory": format_memory(deployment.resources.memory_bytes),
         "cpus": deployment.resources.cpus,
         "needs_token": deployment.needs_token,
+        "pods": [deployment.scale.minimum, deployment.scale.maximum],
+        "autoscaling": shown_policy(deployment.autoscaling),
         "timeout_seconds": deployment.options.timeout_seconds,
     }
+
+
+def shown_policy(policy: AutoscalingPolicy | None) -> str:
+    """Say a policy in a few words, for the audit log."""
+    return "" if policy is None else f"{policy.metric} {policy.target:g} per pod"
 
 
 def _refuse_deleted(deployment: Deployment) -> None:

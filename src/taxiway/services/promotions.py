@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from taxiway.domain.autoscaling import AutoscalingPolicy
 from taxiway.domain.compatibility import Change, compare
 from taxiway.domain.conditions import PhaseName
 from taxiway.domain.deployments import Deployment, DeploymentWanted
@@ -22,7 +23,7 @@ from taxiway.domain.revisions import Revision, RevisionWanted, newest_wanted
 from taxiway.domain.rollouts import RolloutWanted, Strategy
 from taxiway.domain.snapshots import SnapshotCopy, SnapshotState, SnapshotWanted
 from taxiway.ports import Clock, Nudge
-from taxiway.services.deployments import DeploymentName, promised
+from taxiway.services.deployments import UNCHANGED, DeploymentName, Unchanged, promised, shown_policy
 from taxiway.services.rollouts import begin_rollout, change_rollout, refuse_during_rollout, told
 from taxiway.store import audit, deployments, events, models, promotions, revisions, rollouts, snapshots
 from taxiway.store.database import Database, Transaction
@@ -41,6 +42,7 @@ class PromotionRequest:
     customer: str | None = None
     resources: Resources | None = None
     scale: Scale | None = None
+    autoscaling: AutoscalingPolicy | Unchanged | None = UNCHANGED
     needs_token: bool | None = None
     accepts_breaking: bool = False
     strategy: Strategy | None = None
@@ -106,6 +108,7 @@ class Promotions:
         self._nudge("deployment", plan.after.id)
         self._nudge("revision", revision)
         self._nudge("rollout", plan.after.id)
+        self._nudge("autoscaling", plan.after.id)
         return plan
 
     async def roll_back(self, asking: Asking, name: str, *, reason: str, to: int | None = None) -> Deployment:
@@ -144,7 +147,7 @@ class Promotions:
             revision = replace(
                 newest, project=target.project, model=target.model, version=target.version,
                 model_version=target.model_version, request=target.request, resources=target.resources,
-                options=target.options,
+                options=target.options, pods=newest_wanted(known).pods,
             )  # fmt: skip
             await revisions.insert_revision(tx, revision)
             message = f"Revision {revision.number} serves as revision {target.number} did: {reason}"
@@ -288,6 +291,7 @@ class Promotions:
             wanted=DeploymentWanted.ON,
             resources=wanted.resources or base.resources,
             scale=wanted.scale or base.scale,
+            autoscaling=base.autoscaling if isinstance(wanted.autoscaling, Unchanged) else wanted.autoscaling,
             needs_token=base.needs_token if wanted.needs_token is None else wanted.needs_token,
             generation=base.generation + 1,
             changed_at=now,
@@ -321,6 +325,8 @@ class Promotions:
             options=after.options,
             environment=Environment.PRODUCTION,
             wanted=RevisionWanted.SERVE,
+            # As many as serve now, so that it stands the same load at once; of a rollout the least.
+            pods=newest_wanted(known).pods if known and wanted.strategy is None else None,
         )
         await snapshots.insert_copy(
             tx, copy, project=after.project, source=plan.version.source, environment=Environment.PRODUCTION
@@ -413,5 +419,6 @@ def shown(deployment: Deployment) -> dict[str, object]:
         "memory": format_memory(deployment.resources.memory_bytes),
         "cpus": deployment.resources.cpus,
         "pods": [deployment.scale.minimum, deployment.scale.maximum],
+        "autoscaling": shown_policy(deployment.autoscaling),
         "needs_access": deployment.needs_token,
     }

@@ -46,6 +46,7 @@ def _deployment(row: Row[Any]) -> Deployment:
         name=row.name or "",
         customer=row.customer,
         scale=Scale(minimum=row.min_pods, maximum=row.max_pods),
+        autoscaling=mapping.autoscaling.load(row.autoscaling),
         observed_generation=row.observed_generation,
         verdict=Verdict(status=Status(row.status), reason=row.reason, message=row.message, hint=row.hint),
         conditions=mapping.conditions.load(row.conditions),
@@ -65,6 +66,7 @@ def _wanted(deployment: Deployment) -> dict[str, Any]:
         "model_version": deployment.model_version,
         "min_pods": deployment.scale.minimum,
         "max_pods": deployment.scale.maximum,
+        "autoscaling": mapping.autoscaling.dump(deployment.autoscaling),
         "generation": deployment.generation,
         "changed_at": to_microseconds(deployment.changed_at),
     }

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
+from taxiway.domain.autoscaling import AutoscalingPolicy
 from taxiway.domain.conditions import Condition, Failure, Phase
 from taxiway.domain.conversions import Conversion
 from taxiway.domain.environments import EnvironmentRequest
@@ -43,6 +44,7 @@ logged_model_ref = Document[LoggedModelRef](TypeAdapter(LoggedModelRef))
 model_facts = Document[ModelFacts](TypeAdapter(ModelFacts))
 scoring_options = Document[ScoringOptions](TypeAdapter(ScoringOptions))
 gates = Document[tuple[GateResult, ...]](TypeAdapter(tuple[GateResult, ...]))
+autoscaling = Document[AutoscalingPolicy | None](TypeAdapter(AutoscalingPolicy | None))
 served = Document[Served](TypeAdapter(Served))
 strategy = Document[Strategy](TypeAdapter(Strategy))
 conversion = Document[Conversion](TypeAdapter(Conversion))

@@ -44,6 +44,7 @@ def _revision(row: Row[Any]) -> Revision:
         why=row.why,
         wanted=RevisionWanted(row.wanted),
         generation=row.generation,
+        pods=row.pods,
         state=RevisionState(row.state),
         observed_generation=row.observed_generation,
         phases=mapping.phases.load(row.phases),
@@ -84,6 +85,7 @@ async def insert_revision(tx: Transaction, revision: Revision) -> None:
             why=revision.why,
             wanted=revision.wanted.value,
             generation=revision.generation,
+            pods=revision.pods,
             **_seen(revision),
         )
     )
@@ -143,6 +145,12 @@ async def record(tx: Transaction, revision: Revision, *, if_generation: int) -> 
     result = await tx.execute(
         update(T).where(T.c.id == revision.id, T.c.generation == if_generation).values(_seen(revision))
     )
+    return bool(result.rowcount == 1)
+
+
+async def record_pods(tx: Transaction, key: RevisionId, pods: int) -> bool:
+    """Write how many pods there are to be; apart, for nobody else writes it. Tell whether the revision is known."""
+    result = await tx.execute(update(T).where(T.c.id == key).values(pods=pods))
     return bool(result.rowcount == 1)
 
 
