@@ -12,11 +12,13 @@ from taxiway.api import shapes
 from taxiway.api.access_tokens import tokens_out
 from taxiway.api.models import name_of, resources_of
 from taxiway.api.parameters import IdPath
+from taxiway.api.policies import policy_in
 from taxiway.api.routing import Asker, TaxiwayRouter
 from taxiway.api.services import ApiServices, Services
 from taxiway.domain.deployments import Deployment
 from taxiway.domain.ids import AccessTokenId
 from taxiway.domain.people import Permission
+from taxiway.domain.pods import PodPhase
 from taxiway.domain.resources import Scale
 from taxiway.domain.rollouts import Limits, RolloutWanted, Strategy
 from taxiway.services.deployments import DeploymentDetail, ProductionName
@@ -69,6 +71,7 @@ async def _request(services: ApiServices, wanted: PromotionIn) -> PromotionReque
         scale=_scale(base.scale, wanted),
         needs_token=wanted.needs_token,
         accepts_breaking=wanted.accept_breaking,
+        autoscaling=policy_in(wanted.autoscaling),
         strategy=_strategy(wanted.rollout),
     )
 
@@ -106,6 +109,13 @@ async def _promotion_out(services: ApiServices, plan: PromotionPlan, *, is_done:
     )
 
 
+async def _pods(services: ApiServices, deployment: Deployment) -> tuple[int, int]:
+    """Return how many pods there are to be, and how many are ready, of all revisions that serve."""
+    known = await services.deployments.serving(deployment)
+    ready = sum(pod.phase is PodPhase.READY for each in known for pod in services.pods_of(each.id))
+    return sum(each.pods_within(deployment.scale) for each in known), ready
+
+
 async def _shown(services: ApiServices, found: Iterable[Deployment]) -> list[ProductionOut]:
     shown = list(found)
     owners = await services.users.names(deployment.owner for deployment in shown)
@@ -115,6 +125,7 @@ async def _shown(services: ApiServices, found: Iterable[Deployment]) -> list[Pro
             public_url=services.public_url,
             owner=owners.get(deployment.owner, deployment.owner),
             load=services.measurements.now(deployment.id),
+            pods=await _pods(services, deployment),
         )
         for deployment in shown
     ]
@@ -178,6 +189,7 @@ async def configure_production(
         resources=resources_of(present.resources, wanted),
         needs_token=wanted.needs_token,
         scale=_scale(present.scale, wanted),
+        autoscaling=policy_in(wanted.autoscaling),
         strategy=_strategy(wanted.rollout),
         if_generation=present.generation,
     )

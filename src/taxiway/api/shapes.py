@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from taxiway.api.policies import policy_out
 from taxiway.domain.access_tokens import AccessToken
 from taxiway.domain.compatibility import Change, breaking
 from taxiway.domain.conditions import Condition, Failure, Phase
@@ -124,7 +125,9 @@ def load_out(window: Window) -> LoadOut:
     )
 
 
-def production_out(deployment: Deployment, *, public_url: str, owner: str, load: Window | None) -> ProductionOut:
+def production_out(
+    deployment: Deployment, *, public_url: str, owner: str, load: Window | None, pods: tuple[int, int]
+) -> ProductionOut:
     """Show a production deployment."""
     fields = _version_fields(deployment, public_url=public_url, owner=owner)
     return ProductionOut(
@@ -132,6 +135,9 @@ def production_out(deployment: Deployment, *, public_url: str, owner: str, load:
         customer=deployment.customer,
         min_pods=deployment.scale.minimum,
         max_pods=deployment.scale.maximum,
+        pods_wanted=pods[0],
+        pods_ready=pods[1],
+        autoscaling=policy_out(deployment.autoscaling),
         load=None if load is None else load_out(load),
         **{key: fields[key] for key in fields.keys() & ProductionOut.model_fields.keys()},
     )

@@ -25,12 +25,15 @@ from taxiway.cli.output import (
 )
 from taxiway.cli.platform import DataDir, SettingsFile, read_settings_of
 from taxiway.cli.rollouts import (
+    Autoscale,
     Canary,
+    DownWindow,
     MaxErrorRise,
     MaxLatency,
     MinRequests,
     StepSeconds,
     Tagged,
+    policy_of,
     rollout,
     rollout_fields,
     strategy_of,
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 SETTLED = ("ON", "OFF", "Failed", "Degraded")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A production deployment's name.")]
 MinPods = Annotated[int | None, typer.Option("--min-pods", help="Pods that always run.")]
-MaxPods = Annotated[int | None, typer.Option("--max-pods", help="Pods at most; kept beside the least.")]
+MaxPods = Annotated[int | None, typer.Option("--max-pods", help="Pods at most.")]
 
 production = typer.Typer(help="Promote models, and look after what serves customers.", no_args_is_help=True)
 token = typer.Typer(help="Access tokens of production deployments.", no_args_is_help=True)
@@ -67,6 +70,8 @@ def promote(
     cpus: Cpus = None,
     min_pods: MinPods = None,
     max_pods: MaxPods = None,
+    autoscale: Autoscale = None,
+    down_window: DownWindow = 300,
     canary: Canary = None,
     tagged: Tagged = False,
     step: StepSeconds = 300,
@@ -94,7 +99,9 @@ def promote(
         wanted = PromotionIn(
             project=client.in_project(project), model=model, version=number, name=name, reason=reason,
             customer=customer, memory=memory, cpus=cpus, min_pods=min_pods,
-            max_pods=max_pods, rollout=strategy, accept_breaking=accept_breaking, dry_run=dry_run,
+            max_pods=max_pods,
+            autoscaling=policy_of(autoscale, down_window), rollout=strategy,
+            accept_breaking=accept_breaking, dry_run=dry_run,
         )  # fmt: skip
         found = client.promote(wanted)
         if not as_json:
@@ -149,7 +156,7 @@ def list_production(
             ("MODEL", lambda d: f"{d.model}/{d.version}"),
             ("PROJECT", lambda d: d.project),
             ("STATUS", lambda d: d.status),
-            ("PODS", lambda d: f"{d.min_pods}-{d.max_pods}"),
+            ("PODS", lambda d: f"{d.pods_ready}/{d.pods_wanted} ({d.min_pods}-{d.max_pods})"),
             ("MEMORY", lambda d: d.resources.memory),
             ("CPUS", lambda d: d.resources.cpus),
             ("ENDPOINT", lambda d: d.url),
@@ -167,7 +174,7 @@ def show_production(name: Name, as_json: AsJson = False) -> None:
 
 
 def _show_detail(seen: ProductionDetailOut, *, as_json: bool) -> None:
-    pods = [pod for revision in seen.revisions for pod in revision.pods]
+    policy = seen.autoscaling
     fields: list[tuple[str, object]] = [
         ("name", seen.name),
         ("customer", seen.customer),
@@ -175,7 +182,8 @@ def _show_detail(seen: ProductionDetailOut, *, as_json: bool) -> None:
         ("status", f"{seen.status}: {seen.message}"),
         ("hint", seen.hint),
         ("endpoint", seen.url),
-        ("pods", f"{sum(pod.phase == 'ready' for pod in pods)} ready of {seen.min_pods} to {seen.max_pods}"),
+        ("pods", f"{seen.pods_ready} ready of {seen.pods_wanted}; {seen.min_pods} to {seen.max_pods}"),
+        ("autoscaling", "off" if policy is None else f"{policy.metric} {policy.target:g} per pod"),
         ("memory", seen.resources.memory),
         ("cpus", seen.resources.cpus),
         ("access", "with a token" if seen.needs_token else "open"),
@@ -197,6 +205,8 @@ def configure(
     min_pods: MinPods = None,
     max_pods: MaxPods = None,
     needs_token: Annotated[bool | None, typer.Option("--needs-token/--open", help="Whether callers need one.")] = None,
+    autoscale: Autoscale = None,
+    down_window: DownWindow = 300,
     canary: Canary = None,
     tagged: Tagged = False,
     step: StepSeconds = 300,
@@ -213,7 +223,13 @@ def configure(
         min_requests=min_requests,
     )  # fmt: skip
     wanted = ProductionConfigurationIn(
-        memory=memory, cpus=cpus, min_pods=min_pods, max_pods=max_pods, needs_token=needs_token, rollout=strategy
+        memory=memory,
+        cpus=cpus,
+        min_pods=min_pods,
+        max_pods=max_pods,
+        needs_token=needs_token,
+        autoscaling=policy_of(autoscale, down_window),
+        rollout=strategy,
     )
     if not wanted.model_dump(exclude_none=True):
         fail("Say what to change.", hint="For example --min-pods 2.", code=ExitCode.USAGE)

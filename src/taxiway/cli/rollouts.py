@@ -9,7 +9,7 @@ import typer
 from taxiway.cli.output import AsJson, ExitCode, connected, fail, say, show
 
 if TYPE_CHECKING:
-    from taxiway.wire.production import RolloutOut, StrategyIn
+    from taxiway.wire.production import PolicyIn, RolloutOut, StrategyIn
 
 Canary = Annotated[
     str | None, typer.Option("--canary", metavar="PERCENTS", help="Move requests step by step, as in 5,25,50.")
@@ -25,6 +25,38 @@ MaxLatency = Annotated[
     float, typer.Option("--max-latency", help="Go back when the 95th percentile is so many times the old one's.")
 ]
 MinRequests = Annotated[int, typer.Option("--min-requests", help="Requests that a step needs.")]
+
+
+Autoscale = Annotated[
+    str | None,
+    typer.Option(
+        "--autoscale",
+        metavar="METRIC=TARGET",
+        help="cpu, memory (percent), concurrency or requests (per second) of one pod, as in concurrency=5; or none.",
+    ),
+]
+DownWindow = Annotated[float, typer.Option("--down-window", help="Seconds that fewer pods must have been enough.")]
+
+
+def policy_of(text: str | None, down_window: float) -> PolicyIn | None:
+    """Read --autoscale; None where it was not given."""
+    from pydantic import ValidationError
+
+    from taxiway.wire.production import PolicyIn
+
+    if text is None:
+        return None
+    metric, _, target = text.partition("=")
+    try:
+        return PolicyIn.model_validate(
+            {"metric": metric, "target": float(target or 0), "down_window_seconds": down_window}
+        )
+    except (ValidationError, ValueError):
+        fail(
+            "--autoscale takes a metric and the target of one pod.",
+            hint="For example concurrency=5, requests=100, cpu=70, memory=80, or none.",
+            code=ExitCode.USAGE,
+        )
 
 
 def strategy_of(

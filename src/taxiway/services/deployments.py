@@ -16,7 +16,7 @@ from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectN
 from taxiway.domain.models import Environment, ModelVersion
 from taxiway.domain.people import Asking
 from taxiway.domain.resources import Capacity, Resources, Scale, format_memory
-from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions, newest_wanted
+from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted, ScoringOptions, newest_wanted
 from taxiway.domain.rollouts import Strategy
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.ports import Clock, Nudge
@@ -107,6 +107,12 @@ class Deployments:
             known = await revisions.of_deployment(tx, deployment.id)
             copy = await snapshots.get(tx, deployment.model_version)
         return DeploymentDetail(deployment=deployment, version=version, revisions=tuple(known), snapshot=copy)
+
+    async def serving(self, deployment: Deployment) -> Sequence[Revision]:
+        """List the deployment's revisions that are to serve."""
+        async with self._database.read() as tx:
+            known = await revisions.of_deployment(tx, deployment.id)
+        return [revision for revision in known if revision.wanted is RevisionWanted.SERVE]
 
     async def contract_changes(self, name: DeploymentName, *, since: int | None = None) -> ContractChanges:
         """Compare a model version's contract with that of another version, or of the one before. Raises NotFound."""

@@ -14,6 +14,64 @@ from taxiway.wire.measurements import LoadOut
 from taxiway.wire.models import ConditionOut, ContractChangeOut, ResourcesOut, RevisionOut, SnapshotOut
 
 
+class ScheduleIn(In):
+    """More pods at least on some days from one time of the day until another."""
+
+    min_pods: int = Field(ge=1, le=100)
+    days: list[int] = Field([0, 1, 2, 3, 4], max_length=7, description="0 (Monday) to 6.")
+    begins: str = Field(max_length=5, description="As in 08:00.")
+    until: str = Field(max_length=5, description="As in 18:00; before `begins`: on the next day.")
+    zone: str = Field("UTC", max_length=60, description="As in Europe/Berlin.")
+
+
+class PolicyIn(In):
+    """What load one pod is to have; the number of pods follows between the least and the most."""
+
+    metric: Literal["cpu", "memory", "concurrency", "requests", "none"] = Field(
+        description="`none` ends autoscaling: then there are as many pods as at least."
+    )
+    target: float = Field(0, description="By pod: percent of CPU or memory, requests, or requests per second.")
+    tolerance: float = Field(0.1, description="Share of the target that is no reason to change.")
+    over_seconds: float = Field(30, description="The load is the average of so long.")
+    up_window_seconds: float = Field(0, description="The least that was asked for in this time counts for more pods.")
+    down_window_seconds: float = Field(300, description="The most that was asked for in it counts for fewer pods.")
+    up_pods: int = Field(4, description="More pods in a period, or by the percentage if that is more.")
+    up_percent: float = 100
+    up_period_seconds: float = 15
+    down_pods: int = 1
+    down_percent: float = 100
+    down_period_seconds: float = 15
+    schedules: list[ScheduleIn] = Field([], max_length=20)
+
+
+class ScheduleOut(Out):
+    """More pods at least at some times."""
+
+    min_pods: int
+    days: list[int]
+    begins: str
+    until: str
+    zone: str
+
+
+class PolicyOut(Out):
+    """What load one pod is to have."""
+
+    metric: str
+    target: float
+    tolerance: float
+    over_seconds: float
+    up_window_seconds: float
+    down_window_seconds: float
+    up_pods: int
+    up_percent: float
+    up_period_seconds: float
+    down_pods: int
+    down_percent: float
+    down_period_seconds: float
+    schedules: list[ScheduleOut]
+
+
 class StrategyIn(In):
     """Let requests move to the new revision step by step, and back at once when it is worse than the old one."""
 
@@ -78,6 +136,7 @@ class PromotionIn(In):
     min_pods: int | None = Field(None, ge=1, le=100)
     max_pods: int | None = Field(None, ge=1, le=100)
     needs_token: bool | None = None
+    autoscaling: PolicyIn | None = Field(None, description="Left out: as it is.")
     rollout: StrategyIn | None = Field(None, description="None: all requests at once, when it is ready.")
     accept_breaking: bool = Field(False, description="Promote although callers may feel the contract's changes.")
     dry_run: bool = Field(False, description="Only tell how the gates stand and what would be done.")
@@ -91,6 +150,7 @@ class ProductionConfigurationIn(In):
     min_pods: int | None = Field(None, ge=1, le=100)
     max_pods: int | None = Field(None, ge=1, le=100)
     needs_token: bool | None = None
+    autoscaling: PolicyIn | None = Field(None, description="Left out: as it is.")
     rollout: StrategyIn | None = Field(None, description="None: all requests at once, when it is ready.")
 
 
@@ -130,6 +190,9 @@ class ProductionOut(Out):
     resources: ResourcesOut
     min_pods: int
     max_pods: int
+    pods_wanted: int = Field(description="How many there are to be now.")
+    pods_ready: int
+    autoscaling: PolicyOut | None
     needs_token: bool
     generation: int
     observed_generation: int
