@@ -24,6 +24,7 @@ CONTROL_API = {
     "ArtifactDigestMismatch": "Find out who changed the file that the message names, then convert the run again.",
     "TooManyRequests": "Wait for as long as `Retry-After` says.",
     "Internal": "An administrator finds the cause in `taxiway platform-log control` by the request's id.",
+    "NotReady": "Look at the deployment's status; switch it ON, or wait until its pod is ready.",
     "TrackingUnavailable": "Wait a moment: MLflow starts. `taxiway platform-log mlflow` shows why it does not.",
     "DatabaseUnavailable": "Wait a moment. `taxiway platform-log control` says what the database answers.",
     "GatewayRejected": "The last good routes stay in force. See `taxiway platform-log envoy`.",

@@ -28,7 +28,7 @@ from taxiway.domain.ids import (
 from taxiway.domain.logs import LogName, LogPage
 from taxiway.domain.measurements import Traffic, Window
 from taxiway.domain.models import LoggedModel, LoggedModelRef, ModelFacts
-from taxiway.domain.pods import PodObservation
+from taxiway.domain.pods import PodAnswer, PodObservation
 from taxiway.domain.proofs import LiveCheck, ProofProgress
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.domain.routing import RoutingTable, RoutingVersion
@@ -66,6 +66,15 @@ class Runtime(Protocol):
 
         A revision that was applied and whose pods died for good is listed with FAILED pods and their reasons.
         """
+
+
+class Pods(Protocol):
+    """Asks one pod directly; only for people who try a model."""
+
+    async def ask(
+        self, address: str, method: str, path: str, *, body: bytes = b"", content_type: str = "", timeout: float = 10.0
+    ) -> PodAnswer:
+        """Return what the pod answers, whatever its status. Raises NotReady where it does not answer in time."""
 
 
 class Gateway(Protocol):

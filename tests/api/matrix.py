@@ -44,11 +44,18 @@ class Row:
     """Path parameters that differ from the usual ones."""
 
 
+SECTIONS = ("experiments", "runs", "models", "deployments", "monitoring", "administration", "account", "sign-in")
 PASSWORDS = {"old": "correct horse battery", "new": "staple and some more"}
 
 # fmt: off
 ROWS = (
     #                                            nobody stranger member narrow administrator
+    *(
+        Row(f"GET /{section}{rest}", 200, 200, 200, 200, 200, fill=(("rest", "x"),))
+        for section in SECTIONS
+        for rest in ("", "/{rest:path}")
+    ),
+    Row("GET /assets/{name}",                       404, 404, 404, 404, 404, fill=(("name", "none.js"),)),
     Row("GET /",                                    200, 200, 200, 200, 200),
     Row("GET /mlflow",                              200, 200, 200, 200, 200),
     Row("GET /mlflow/",                             200, 200, 200, 200, 200),
@@ -122,6 +129,11 @@ ROWS = (
     Row(f"POST {D}/{{deployment}}/access-tokens",         401, 403, 403, 403, 201, body={"caller": "till 8"}),
     Row(f"DELETE {D}/{{deployment}}/access-tokens/{{token}}", 401, 403, 403, 403, 200,
         fill=(("token", "production_token"),)),
+    Row("GET /api/v1/stream",                       401, 200, 200, 200, 200, query="seconds=0"),
+    Row(f"POST {V}/invocations",                    401, 404, 200, 403, 200, body={"inputs": [1]}, changes=False),
+    Row(f"GET {V}/endpoint",                        401, 404, 200, 403, 200),
+    Row(f"POST {D}/{{deployment}}/invocations",     401, 403, 403, 403, 503, body={"inputs": [1]}, changes=False),
+    Row(f"GET {D}/{{deployment}}/endpoint",         401, 403, 403, 403, 503),
     Row(f"GET {V}/measurements",                    401, 404, 200, 200, 200),
     Row(f"GET {D}/{{deployment}}/measurements",     401, 403, 403, 403, 200),
     Row("GET /api/v1/measurements",                 401, 403, 403, 403, 200),

@@ -15,7 +15,7 @@ import pytest
 
 from taxiway.api.routing import route_table
 from taxiway.domain.people import Permission
-from tests.api.matrix import OPEN_TO_NEWCOMERS, ROWS, Row
+from tests.api.matrix import OPEN_TO_NEWCOMERS, ROWS, SECTIONS, Row
 from tests.api.world import Secrets, World
 from tests.builders import MODEL, PROJECT, RUN_ID
 
@@ -89,7 +89,7 @@ def test_every_route_has_a_row_and_every_row_a_route(world: World) -> None:
 def test_what_is_public_is_known(world: World) -> None:
     public = {f"{e.method} {e.path}" for e in route_table(world.app) if Permission.PUBLIC in e.permissions}
 
-    assert public == {row.route for row in ROWS if row.nobody == 200}
+    assert public == {row.route for row in ROWS if row.nobody != 401}
 
 
 async def check(world: World, template: Path, headers: dict[str, str], expected: dict[str, int], who: str) -> None:
@@ -182,7 +182,7 @@ async def test_a_change_from_another_site_is_refused(world: World, fresh: Path) 
 async def test_who_must_change_the_password_can_do_nothing_else(world: World, fresh: Path, by_cookie: bool) -> None:
     headers = (world.secrets.cookie("newcomer") | SAME_SITE) if by_cookie else world.secrets.bearer("newcomer")
     for row in ROWS:
-        if row.nobody == 200:
+        if row.nobody != 401:
             continue
         answer = await send(world, row, headers)
         if row.route in OPEN_TO_NEWCOMERS:
@@ -200,6 +200,8 @@ async def test_variants_of_a_request_open_nothing(world: World, fresh: Path, who
         url = url_of(row, world.secrets)
         path, _, query = url.partition("?")
         tail = f"?{query}" if query else ""
+        if path.split("/")[1] in SECTIONS or path.startswith("/assets/"):
+            continue  # the console's document, the same for everybody and for every address of a section
         variants = [("HEAD", url, 405), ("OPTIONS", url, 405), ("TRACE", url, 405)]
         if path != "/":
             variants += [

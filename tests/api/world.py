@@ -59,6 +59,7 @@ from tests.fakes import (
     FakeLogStore,
     FakeMeasurements,
     FakeNudge,
+    FakePods,
     FakeRegistry,
     FakeSigner,
     FakeTracking,
@@ -168,6 +169,7 @@ class World:
                 database=database, history_database=database, live=self.measurements, now=now
             ),
             logs=self.logs,
+            pods=FakePods(),
             pods_of=lambda revision: self.pods.get(revision, ()),
             platform=platform,
             version="0.1.0",

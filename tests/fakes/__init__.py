@@ -11,7 +11,7 @@ from tests.fakes.gateway import FakeGateway
 from tests.fakes.keys import FakeSigner
 from tests.fakes.logs import FakeLogStore
 from tests.fakes.measurements import FakeMeasurements
-from tests.fakes.pods import FakeRuntime, PodFate
+from tests.fakes.pods import FakePods, FakeRuntime, PodFate
 from tests.fakes.proofs import FakeProver, ProofFate
 from tests.fakes.snapshots import CopyFate, FakeBundleStore, FakeSnapshotStore
 from tests.fakes.tracking import FakeRegistry, FakeTracking
@@ -26,6 +26,7 @@ __all__ = [
     "FakeLogStore",
     "FakeMeasurements",
     "FakeNudge",
+    "FakePods",
     "FakeProver",
     "FakeRegistry",
     "FakeRuntime",

@@ -14,7 +14,7 @@ from taxiway.domain.ids import (
     RevisionId,
 )
 from taxiway.domain.logs import LogKind, LogName
-from taxiway.domain.pods import PodObservation, PodPhase, ReportedPhase
+from taxiway.domain.pods import PodAnswer, PodObservation, PodPhase, ReportedPhase
 from taxiway.domain.revisions import RevisionSpec
 from tests.fakes.clock import FakeClock
 from tests.fakes.logs import FakeLogStore
@@ -208,3 +208,14 @@ class FakeRuntime:
         if age < READY_SECONDS or pod.fate in (PodFate.NEVER_READY, PodFate.FAILS_AT_LOAD):
             return PodPhase.STARTING
         return PodPhase.READY
+
+
+class FakePods:
+    """Pods that answer whatever they are asked with what they were sent."""
+
+    async def ask(
+        self, address: str, method: str, path: str, *, body: bytes = b"", content_type: str = "", timeout: float = 10.0
+    ) -> PodAnswer:
+        del address, path, timeout
+        found = body if method == "POST" else b'{"openapi": "3.1.0"}'
+        return PodAnswer(status=200, body=found, content_type=content_type or "application/json", milliseconds=1.5)

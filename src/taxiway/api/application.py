@@ -18,6 +18,7 @@ from taxiway.api import (
     access_tokens,
     accounts,
     audit,
+    console,
     logs,
     measurements,
     models,
@@ -26,7 +27,9 @@ from taxiway.api import (
     production,
     projects,
     sessions,
+    stream,
     tracking,
+    trying,
     users,
 )
 from taxiway.api.auth import PLAIN_COOKIE, SECURE_COOKIE, Authenticator
@@ -50,10 +53,13 @@ ROUTERS = (
     tracking.router,
     models.router,
     access_tokens.router,
+    trying.router,
     production.router,
     measurements.router,
     logs.router,
+    stream.router,
     platform.plain_router,
+    console.router,
 )
 TAGS = [
     {"name": "platform", "description": "The platform itself: health, engines, logs."},

@@ -1,4 +1,4 @@
-"""Routes of the platform itself: health, engines and their logs, metrics, the OpenAPI document, the front page."""
+"""Routes of the platform itself: health, engines and their logs, metrics, the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -118,33 +118,13 @@ PAGE_POLICY = (
 HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Taxiway</title><style>{style}</style></head><body>
 """
-PAGE = """\
-<h1>Taxiway</h1>
-<p>Takes a model from the MLflow run that made it to production traffic. This is version {version}.</p>
-<ul>
-<li>Control API: <code>{url}/api/v1</code>, described by <a href="/api/v1/openapi.json">its OpenAPI document</a></li>
-<li>Tracking URI for MLflow: <code>{url}/mlflow</code></li>
-<li>Endpoints: <code>{url}/staging/PROJECT/MODEL/VERSION/invocations</code></li>
-</ul>
-<p>Sign in with <code>taxiway login --url {url}</code>; <code>taxiway --help</code> tells the rest.</p>
-</body></html>
-"""
-
-
-@plain_router.get("/", permission=Permission.PUBLIC, include_in_schema=False, response_class=HTMLResponse)
-async def get_front_page(services: Services) -> Response:
-    """Say where everything is."""
-    return _page(PAGE, services)
-
-
 TRACKING_PAGE = """\
 <h1>Taxiway's tracking URI</h1>
 <p>This address is for MLflow's clients, which send an API token with it:</p>
 <pre>export MLFLOW_TRACKING_URI={url}/mlflow
 export MLFLOW_TRACKING_TOKEN=$(taxiway token create --name laptop --project PROJECT)</pre>
-<p>MLflow prints links to it that have no page here. What was logged is seen with <code>taxiway experiment list</code>,
-<code>taxiway run list</code> and <code>taxiway run show RUN_ID</code>, or through the control API at
-<code>{url}/api/v1</code>. A console for browsers comes later.</p>
+<p>MLflow prints links to it that have no page here. What was logged is seen in
+<a href="/experiments">the console</a>, or with <code>taxiway run list</code>.</p>
 </body></html>
 """
 

@@ -39,6 +39,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "TooManyRequests": (429, "Too many requests"),
     "Internal": (500, "Something went wrong inside Taxiway"),
     "DatabaseUnavailable": (503, "The database does not answer at the moment"),
+    "NotReady": (503, "No pod answers at the moment"),
     "TrackingUnavailable": (503, "MLflow does not answer at the moment"),
     "GatewayRejected": (503, "The gateway refused its configuration"),
     "IsolationUnavailable": (503, "The host cannot isolate pods as demanded"),

@@ -14,7 +14,7 @@ from taxiway.domain.platform import PlatformFacts
 from taxiway.domain.pods import PodObservation
 from taxiway.domain.resources import Resources
 from taxiway.domain.revisions import ScoringOptions
-from taxiway.ports import LogStore
+from taxiway.ports import LogStore, Pods
 from taxiway.services.access_tokens import AccessTokens
 from taxiway.services.api_tokens import ApiTokens
 from taxiway.services.audit import AuditLog
@@ -29,7 +29,7 @@ from taxiway.services.runs import Runs
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
 
-STREAMS_PER_USER = 8
+STREAMS_PER_USER = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,7 @@ class ApiServices:
     access_tokens: AccessTokens
     measurements: MeasurementHistory
     logs: LogStore
+    pods: Pods
     pods_of: Callable[[RevisionId], Sequence[PodObservation]]
     platform: Callable[[], Awaitable[PlatformFacts]]
     version: str

@@ -38,6 +38,7 @@ from taxiway.keys.signer import FileSigner
 from taxiway.monitoring.host import host_use
 from taxiway.registry.child import mlflow_child
 from taxiway.registry.proxy import MLflowProxy
+from taxiway.runtimes.calling import PodCaller
 from taxiway.services.access_tokens import AccessTokens
 from taxiway.services.api_tokens import ApiTokens
 from taxiway.services.audit import AuditLog
@@ -244,6 +245,7 @@ def open_services(
         access_tokens=AccessTokens(database=database, signer=adapters.signer, nudge=nudges, now=now),
         measurements=MeasurementHistory(database=database, history_database=history_database, live=measuring, now=now),
         logs=adapters.logs,
+        pods=PodCaller(),
         pods_of=observed.pods,
         platform=PlatformView(settings, observed).look,
         public_url=settings.public_url,

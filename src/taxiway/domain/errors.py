@@ -50,6 +50,12 @@ class NotAllowed(TaxiwayError):
     reason = "NotAllowed"
 
 
+class NotReady(TaxiwayError):
+    """No pod of the deployment answers at the moment."""
+
+    reason = "NotReady"
+
+
 class Conflict(TaxiwayError):
     """The object is in a state, or of a generation, in which this cannot be done."""
 

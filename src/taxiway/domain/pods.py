@@ -42,6 +42,16 @@ class Isolation(StrEnum):
     PLAIN = "plain"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodAnswer:
+    """What a pod answered to somebody who asked it directly."""
+
+    status: int
+    body: bytes
+    content_type: str
+    milliseconds: float
+
+
 def in_order(pods: Sequence[PodObservation]) -> list[PodObservation]:
     """Return pods so that of too many those at the end go: those not ready first, then the youngest."""
     return sorted(

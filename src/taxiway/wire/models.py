@@ -263,6 +263,17 @@ class ModelVersionPage(Out):
     next_cursor: str | None
 
 
+class TryOut(Out):
+    """What a pod answered to somebody who tried the model."""
+
+    status: int
+    milliseconds: float
+    revision: int
+    pod: str
+    content_type: str
+    body: str
+
+
 class PreflightOut(Out):
     """What a conversion would make; every check passed."""
 

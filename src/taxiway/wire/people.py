@@ -229,6 +229,15 @@ class EventOut(Out):
     message: str
 
 
+class HintOut(Out):
+    """That something changed: of which deployment, user or project, and why."""
+
+    subject: str
+    project: str
+    topic: str
+    reason: str
+
+
 class EventPage(Out):
     """Some events."""
 
