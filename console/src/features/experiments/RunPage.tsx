@@ -1,0 +1,238 @@
+import { Anchor, Box, Group, SegmentedControl, SimpleGrid, Stack, Table, Tabs, Text, TextInput } from "@mantine/core";
+import { useQueries } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { Link, useParams } from "react-router";
+import { get, type Problem, part } from "../../api/client";
+import { useGet } from "../../api/hooks";
+import type { Run, Schema } from "../../api/types";
+import { Copy, Empty, Facts, Page, Panel, Shown, Time } from "../../parts/Bits";
+import { Chart } from "../../parts/Chart";
+import { duration, figure } from "../../parts/format";
+import { Status } from "../../parts/Status";
+import { useUrl } from "../../parts/useUrl";
+import { Artifacts } from "./Artifacts";
+import { Convert } from "./Convert";
+
+type MetricPage = Schema<"MetricPage">;
+const MOST_CURVES = 12;
+
+export default function RunPage() {
+  const { project = "", run = "" } = useParams();
+  const base = `/projects/${project}/runs/${part(run)}`;
+  const found = useGet<Run>(base);
+  const logged = useGet<Schema<"LoggedModelList">>(`${base}/logged-models`);
+  const [tab, setTab] = useUrl("tab", "overview");
+  const name = found.data?.name || run;
+  return (
+    <Page
+      title={
+        <Group gap="sm">
+          {name}
+          {found.data && <Status word={found.data.status} />}
+        </Group>
+      }
+      crumbs={[
+        { label: "Experiments", to: `/experiments?project=${project}` },
+        ...(found.data ? [{ label: "Runs", to: `/experiments/${project}/${found.data.experiment_id}` }] : []),
+      ]}
+      actions={<Convert project={project} run={run} runName={name} logged={logged.data} />}
+    >
+      <Shown of={found}>
+        {(data) => (
+          <Tabs value={tab} onChange={(value) => setTab(value ?? "overview")}>
+            <Tabs.List mb="md">
+              <Tabs.Tab value="overview">Overview</Tabs.Tab>
+              <Tabs.Tab value="curves">Curves</Tabs.Tab>
+              <Tabs.Tab value="artifacts">Artifacts</Tabs.Tab>
+              <Tabs.Tab value="tags">Tags</Tabs.Tab>
+            </Tabs.List>
+            <Tabs.Panel value="overview">
+              <Overview run={data} project={project} logged={logged.data} />
+            </Tabs.Panel>
+            <Tabs.Panel value="curves">
+              <Curves base={base} names={Object.keys(data.metrics)} />
+            </Tabs.Panel>
+            <Tabs.Panel value="artifacts">
+              <Artifacts base={base} />
+            </Tabs.Panel>
+            <Tabs.Panel value="tags">
+              <Panel title="Tags" pad={0}>
+                <Pairs of={Object.entries(data.tags)} empty="No tags." />
+              </Panel>
+            </Tabs.Panel>
+          </Tabs>
+        )}
+      </Shown>
+    </Page>
+  );
+}
+
+function Overview({
+  run,
+  project,
+  logged,
+}: {
+  run: Run;
+  project: string;
+  logged: Schema<"LoggedModelList"> | undefined;
+}) {
+  const took = run.started_at && run.ended_at ? (Date.parse(run.ended_at) - Date.parse(run.started_at)) / 1000 : null;
+  const note = run.tags["mlflow.note.content"];
+  return (
+    <Stack gap="md">
+      <Panel>
+        <Facts
+          of={[
+            [
+              "Run",
+              <Group key="id" gap={4}>
+                {run.id}
+                <Copy text={run.id} label="Copy the run's id" />
+              </Group>,
+            ],
+            ["User", run.user || "–"],
+            ["Started", <Time key="at" at={run.started_at} />],
+            ["Duration", duration(took)],
+            [
+              "Logged models",
+              logged
+                ? logged.items
+                    .map(
+                      (model) =>
+                        `${model.name} (${model.flavors.filter((flavor) => flavor !== "python_function").join(", ") || "pyfunc"})`,
+                    )
+                    .join(", ") || "none"
+                : "…",
+            ],
+            [
+              "Model versions made of it",
+              logged?.versions.length
+                ? logged.versions.map((uri) => <VersionLink key={uri} project={project} uri={uri} />)
+                : "none yet",
+            ],
+          ]}
+        />
+        {note && (
+          <Text size="sm" mt="md" style={{ whiteSpace: "pre-wrap" }}>
+            {note}
+          </Text>
+        )}
+      </Panel>
+      <SimpleGrid cols={{ base: 1, md: 2 }} spacing="md">
+        <Panel title={`Metrics (${Object.keys(run.metrics).length})`} pad={0}>
+          <Pairs
+            of={Object.entries(run.metrics).map(([name, value]) => [name, figure(value)])}
+            empty="No metrics were logged."
+            numbers
+          />
+        </Panel>
+        <Panel title={`Parameters (${Object.keys(run.parameters).length})`} pad={0}>
+          <Pairs of={Object.entries(run.parameters)} empty="No parameters were logged." />
+        </Panel>
+      </SimpleGrid>
+    </Stack>
+  );
+}
+
+function VersionLink({ project, uri }: { project: string; uri: string }) {
+  const [, model = "", version = ""] = uri.replace("models:", "").split("/");
+  return (
+    <Box key={uri}>
+      <Anchor component={Link} to={`/models/${project}/${model}/${version}`} size="sm">
+        {model} / {version}
+      </Anchor>
+    </Box>
+  );
+}
+
+function Pairs({ of, empty, numbers = false }: { of: [string, string][]; empty: string; numbers?: boolean }) {
+  const [text, setText] = useState("");
+  if (of.length === 0)
+    return (
+      <Text size="sm" c="dimmed" p="md">
+        {empty}
+      </Text>
+    );
+  const shown = of.filter(([name, value]) => `${name} ${value}`.toLowerCase().includes(text.toLowerCase()));
+  return (
+    <>
+      {of.length > 10 && (
+        <TextInput
+          m="xs"
+          placeholder="Search"
+          aria-label="Search"
+          value={text}
+          onChange={(event) => setText(event.currentTarget.value)}
+        />
+      )}
+      <Box mah={420} style={{ overflow: "auto" }} tabIndex={0}>
+        <Table>
+          <Table.Tbody>
+            {shown.map(([name, value]) => (
+              <Table.Tr key={name}>
+                <Table.Td c="dimmed" w="45%" style={{ overflowWrap: "anywhere" }}>
+                  {name}
+                </Table.Td>
+                <Table.Td className={numbers ? "num" : undefined} style={{ overflowWrap: "anywhere" }}>
+                  {value}
+                </Table.Td>
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      </Box>
+    </>
+  );
+}
+
+function Curves({ base, names }: { base: string; names: string[] }) {
+  const [axis, setAxis] = useUrl("x", "step");
+  const shown = names.slice(0, MOST_CURVES);
+  const found = useQueries({
+    queries: shown.map((name) => ({
+      queryKey: [`${base}/metrics/${name}`, {}],
+      queryFn: () => get<MetricPage>(`${base}/metrics/${name.split("/").map(part).join("/")}`, { limit: 1000 }),
+    })),
+  });
+  if (names.length === 0) return <Empty title="No metrics were logged" />;
+  return (
+    <Stack gap="md">
+      <Group>
+        <SegmentedControl
+          value={axis}
+          onChange={setAxis}
+          data={[
+            { value: "step", label: "Step" },
+            { value: "time", label: "Time" },
+          ]}
+          aria-label="Horizontal axis"
+        />
+      </Group>
+      <SimpleGrid cols={{ base: 1, md: 2, xl: 3 }}>
+        {shown.map((name, number) => (
+          <Panel key={name}>
+            <Shown of={found[number] as { data: MetricPage | undefined; error: Problem | null; isPending: boolean }}>
+              {(page) => <Curve name={name} page={page} isTime={axis === "time"} />}
+            </Shown>
+          </Panel>
+        ))}
+      </SimpleGrid>
+      {names.length > MOST_CURVES && (
+        <Text size="xs" c="dimmed">
+          The first {MOST_CURVES} of {names.length} metrics.
+        </Text>
+      )}
+    </Stack>
+  );
+}
+
+function Curve({ name, page, isTime }: { name: string; page: MetricPage; isTime: boolean }) {
+  const { x, lines } = useMemo(
+    () => ({
+      x: page.items.map((point) => (isTime ? Date.parse(point.at) / 1000 : point.step)),
+      lines: [{ label: name, values: page.items.map((point) => point.value) }],
+    }),
+    [page, name, isTime],
+  );
+  return <Chart title={name} x={x} lines={lines} isTime={isTime} say={figure} />;
+}

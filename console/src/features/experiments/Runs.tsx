@@ -1,0 +1,257 @@
+import { Anchor, Button, Checkbox, Group, Menu, MultiSelect, Text, TextInput, UnstyledButton } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { IconArrowDown, IconArrowUp, IconColumns, IconFilter, IconGitCompare } from "@tabler/icons-react";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { Link, useNavigate, useParams } from "react-router";
+import { get, type Problem } from "../../api/client";
+import { useGet } from "../../api/hooks";
+import type { Run, Schema } from "../../api/types";
+import { Empty, ErrorBox, Page, Waiting } from "../../parts/Bits";
+import { Status } from "../../parts/Status";
+import { useUrl } from "../../parts/useUrl";
+import { type Column, columnsOf } from "./columns";
+
+type RunPage = Schema<"RunPage">;
+const ROW = 34;
+const PAGE_SIZE = 200;
+
+export default function Runs() {
+  const { project = "", experiment = "" } = useParams();
+  const [filter, setFilter] = useUrl("filter");
+  const [order, setOrder] = useUrl("order");
+  const [hidden, setHidden] = useUrl("hide");
+  const [typed, setTyped] = useState(filter);
+  const [settled] = useDebouncedValue(typed, 350);
+  useEffect(() => setFilter(settled), [settled, setFilter]);
+  const experiments = useGet<Schema<"ExperimentPage">>(`/projects/${project}/experiments`, { query: { limit: 200 } });
+  const name = experiments.data?.items.find((each) => each.id === experiment)?.name ?? experiment;
+  const found = useInfiniteQuery<RunPage, Problem>({
+    queryKey: [`/projects/${project}/runs`, { experiment, filter, order }],
+    queryFn: ({ pageParam }) =>
+      get<RunPage>(`/projects/${project}/runs`, {
+        experiment,
+        filter,
+        order_by: order,
+        limit: PAGE_SIZE,
+        cursor: pageParam as string,
+      }),
+    initialPageParam: "",
+    getNextPageParam: (last) => last.next_cursor ?? undefined,
+    placeholderData: (before) => before,
+    enabled: project !== "",
+  });
+  const runs = useMemo(() => found.data?.pages.flatMap((page) => page.items) ?? [], [found.data]);
+  const columns = useMemo(() => columnsOf(runs), [runs]);
+  const hides = useMemo(() => new Set(hidden.split(",").filter(Boolean)), [hidden]);
+  const shown = columns.filter((column) => !hides.has(column.key));
+  const [chosen, setChosen] = useState<Set<string>>(new Set());
+  const go = useNavigate();
+  const choose = (id: string) =>
+    setChosen((before) => {
+      const next = new Set(before);
+      if (!next.delete(id)) next.add(id);
+      return next;
+    });
+  return (
+    <Page
+      title={name}
+      crumbs={[{ label: "Experiments", to: `/experiments?project=${project}` }]}
+      actions={
+        <Button
+          leftSection={<IconGitCompare size={14} />}
+          disabled={chosen.size < 2}
+          onClick={() => go(`/runs/${project}/compare?runs=${[...chosen].join(",")}`)}
+        >
+          Compare {chosen.size > 1 ? chosen.size : ""}
+        </Button>
+      }
+    >
+      <Group gap="xs" align="flex-start">
+        <TextInput
+          flex={1}
+          miw={220}
+          aria-label="Filter"
+          leftSection={<IconFilter size={14} />}
+          value={typed}
+          onChange={(event) => setTyped(event.currentTarget.value)}
+          placeholder="metrics.auc > 0.9 and params.trees = '200'"
+          ff="monospace"
+          error={found.error && filter ? `${found.error.message} ${found.error.hint}` : undefined}
+        />
+        <Menu position="bottom-end" closeOnItemClick={false} width={320}>
+          <Menu.Target>
+            <Button variant="default" leftSection={<IconColumns size={14} />}>
+              Columns
+            </Button>
+          </Menu.Target>
+          <Menu.Dropdown p="sm">
+            <MultiSelect
+              label="Hidden columns"
+              searchable
+              clearable
+              value={[...hides]}
+              onChange={(values) => setHidden(values.join(","))}
+              comboboxProps={{ withinPortal: false }}
+              data={(["meta", "metrics", "params"] as const).map((group) => ({
+                group: { meta: "META DATA", metrics: "METRICS", params: "PARAMETERS" }[group],
+                items: columns
+                  .filter((column) => column.group === group)
+                  .map((column) => ({ value: column.key, label: column.label })),
+              }))}
+            />
+          </Menu.Dropdown>
+        </Menu>
+      </Group>
+      {found.isPending && <Waiting rows={8} />}
+      {found.error && !filter && <ErrorBox problem={found.error} />}
+      {found.data && runs.length === 0 && (
+        <Empty title={filter ? "No run fits the filter" : "No runs yet"}>
+          {filter
+            ? "Names are metrics.…, params.…, tags.… and attributes.…; texts stand in 'single quotes'."
+            : "A run appears as soon as MLflow begins it."}
+        </Empty>
+      )}
+      {runs.length > 0 && (
+        <Grid
+          runs={runs}
+          columns={shown}
+          project={project}
+          order={order}
+          setOrder={setOrder}
+          chosen={chosen}
+          choose={choose}
+          more={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
+        />
+      )}
+      <Text size="xs" c="dimmed">
+        {runs.length} runs{found.hasNextPage ? ", more as you scroll" : ""}
+      </Text>
+    </Page>
+  );
+}
+
+function Grid({
+  runs,
+  columns,
+  project,
+  order,
+  setOrder,
+  chosen,
+  choose,
+  more,
+}: {
+  runs: Run[];
+  columns: Column[];
+  project: string;
+  order: string;
+  setOrder: (order: string) => void;
+  chosen: Set<string>;
+  choose: (id: string) => void;
+  more: () => void;
+}) {
+  const place = useRef<HTMLDivElement>(null);
+  const rows = useVirtualizer({
+    count: runs.length,
+    getScrollElement: () => place.current,
+    estimateSize: () => ROW,
+    overscan: 12,
+  });
+  const items = rows.getVirtualItems();
+  const last = items.at(-1)?.index ?? 0;
+  useEffect(() => {
+    if (last >= runs.length - 20) more();
+  }, [last, runs.length, more]);
+  const [sorted, direction] = order.split(" ");
+  return (
+    <div
+      ref={place}
+      className="grid-table"
+      style={{ height: "min(68vh, 720px)" }}
+      role="table"
+      aria-rowcount={runs.length}
+    >
+      <div className="head" role="row">
+        <div className="cell" style={{ width: 36 }} role="columnheader" aria-label="Chosen" />
+        <div className="cell" style={{ width: 210 }} role="columnheader">
+          Run
+        </div>
+        <div className="cell" style={{ width: 112 }} role="columnheader">
+          Status
+        </div>
+        {columns.map((column) => (
+          <div
+            key={column.key}
+            className={`cell ${column.isNumber ? "number" : ""}`}
+            style={{ width: column.width }}
+            role="columnheader"
+            title={column.key}
+            aria-sort={
+              sorted === column.order && column.order ? (direction === "DESC" ? "descending" : "ascending") : undefined
+            }
+          >
+            {column.order ? (
+              <UnstyledButton
+                fz={12}
+                fw={600}
+                onClick={() =>
+                  setOrder(
+                    sorted === column.order && direction === "DESC" ? `${column.order} ASC` : `${column.order} DESC`,
+                  )
+                }
+              >
+                {column.label}
+                {sorted === column.order &&
+                  (direction === "DESC" ? <IconArrowDown size={12} /> : <IconArrowUp size={12} />)}
+              </UnstyledButton>
+            ) : (
+              column.label
+            )}
+          </div>
+        ))}
+      </div>
+      <div style={{ height: rows.getTotalSize(), position: "relative", minWidth: "max-content" }} role="rowgroup">
+        {items.map((item) => {
+          const run = runs[item.index];
+          if (!run) return null;
+          return (
+            <div
+              key={run.id}
+              className="row"
+              role="row"
+              aria-rowindex={item.index + 1}
+              style={{ position: "absolute", top: 0, transform: `translateY(${item.start}px)`, height: ROW }}
+            >
+              <div className="cell" style={{ width: 36 }} role="cell">
+                <Checkbox
+                  aria-label={`Choose ${run.name}`}
+                  checked={chosen.has(run.id)}
+                  onChange={() => choose(run.id)}
+                />
+              </div>
+              <div className="cell" style={{ width: 210 }} role="cell">
+                <Anchor component={Link} to={`/runs/${project}/${run.id}`} size="sm">
+                  {run.name || run.id}
+                </Anchor>
+              </div>
+              <div className="cell" style={{ width: 112 }} role="cell">
+                <Status word={run.status} />
+              </div>
+              {columns.map((column) => (
+                <div
+                  key={column.key}
+                  className={`cell ${column.isNumber ? "number" : ""}`}
+                  style={{ width: column.width }}
+                  role="cell"
+                >
+                  {column.show(run)}
+                </div>
+              ))}
+            </div>
+          );
+        })}
+      </div>
+    </div>
+  );
+}
