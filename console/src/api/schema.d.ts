@@ -72,8 +72,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List events of the projects that one sees, oldest first
-         * @description List events of the projects that one sees, oldest first.
+         * List events of the projects that one sees, oldest first unless asked otherwise
+         * @description List events of the projects that one sees, oldest first unless asked otherwise.
          */
         get: operations["list_events"];
         put?: never;
@@ -3659,6 +3659,8 @@ export interface operations {
                 project?: string | null;
                 /** @description Only later than this sequence. */
                 after?: number | null;
+                /** @description The newest ones, from the newest on. */
+                newest_first?: boolean;
                 /** @description At most so many items. */
                 limit?: number;
                 /** @description `next_cursor` of the page before; none: begin. */

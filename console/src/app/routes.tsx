@@ -7,9 +7,10 @@ const page = (load: () => Promise<{ default: React.ComponentType }>) => async ()
 });
 
 export const router = createBrowserRouter([
-  { path: "/sign-in", lazy: page(() => import("../features/sign-in/SignIn")) },
+  { path: "/sign-in", HydrateFallback: () => null, lazy: page(() => import("../features/sign-in/SignIn")) },
   {
     path: "/",
+    HydrateFallback: () => null,
     Component: Shell,
     children: [
       { index: true, lazy: page(() => import("../features/home/Home")) },

@@ -71,7 +71,7 @@ export function Chart({
             stroke: line.color ?? colorOf(scheme, number),
             width: 1.6,
             spanGaps: false,
-            points: { show: x.length < 60, size: 4 },
+            points: { show: line.values.filter((value) => value !== null).length < 60, size: 4 },
             value: (_u: uPlot, value: number | null) => (value === null ? "–" : say(value)),
           })),
         ],

@@ -43,6 +43,7 @@ export function Status({ word, says }: { word: string; says?: string }) {
       size="sm"
       radius="sm"
       tt="none"
+      miw="max-content"
       leftSection={<Icon size={12} />}
     >
       {word}

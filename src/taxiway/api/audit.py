@@ -96,17 +96,21 @@ async def list_events(
     subject: Text = None,
     project: Text = None,
     after: Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="Only later than this sequence.")] = None,
+    newest_first: Annotated[bool, Query(description="The newest ones, from the newest on.")] = False,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> EventPage:
-    """List events of the projects that one sees, oldest first."""
+    """List events of the projects that one sees, oldest first unless asked otherwise."""
     start = read_number("events", cursor)
+    later = after if newest_first or start is None else start
     found = await services.events.search(
         projects=visible_projects(asking.principal, Permission.MODEL_READ, project),
         subject_kind=subject_kind,
         subject=subject,
-        after=start if start is not None else after,
+        after=later,
+        before=start if newest_first else None,
         limit=limit + 1,
+        newest_first=newest_first,
     )
     shown = found[:limit]
     return EventPage(

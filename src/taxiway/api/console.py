@@ -28,6 +28,8 @@ SECTIONS = ("experiments", "runs", "models", "deployments", "monitoring", "admin
 """What the console's addresses begin with; ``/staging`` and ``/production`` are those of endpoints."""
 NONCE = "NONCE-OF-THE-ANSWER"
 """What ``index.html`` has where the nonce is to stand."""
+ASSET_POLICY = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
+"""A worker is held to the policy of its own file: it may ask this host and nobody else."""
 _ASSET = re.compile(r"[A-Za-z0-9._-]{1,120}\Z")
 NOT_BUILT = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Taxiway</title></head><body>
@@ -87,4 +89,5 @@ async def get_asset(name: str) -> Response:
     if not _ASSET.match(name) or not file.is_file():
         raise NotFound("The console has no such file.", hint="Load the page again: the console may be newer.")
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return FileResponse(file, media_type=kind, headers={"Cache-Control": "public, max-age=31536000, immutable"})
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Content-Security-Policy": ASSET_POLICY}
+    return FileResponse(file, media_type=kind, headers=headers)

@@ -161,7 +161,7 @@ export default function DeploymentPage() {
 
 function Overview({ of }: { of: ProductionDetail }) {
   const events = useGet<EventPage>("/events", {
-    query: { subject_kind: "deployment", subject: of.deployment, project: of.project, limit: 20 },
+    query: { subject_kind: "deployment", subject: of.deployment, project: of.project, limit: 20, newest_first: true },
   });
   const coming = of.revisions.at(-1);
   const promoted = of.promotions[0];

@@ -62,7 +62,7 @@ export function Artifacts({ base }: { base: string }) {
                 ))}
               </Stack>
             ) : (
-              <Empty title="Nothing is here" />
+              <Empty title="Nothing is here">Models that the run logged stand on its overview.</Empty>
             )
           }
         </Shown>

@@ -5,7 +5,7 @@ import { Link, useParams } from "react-router";
 import { get, type Problem, part } from "../../api/client";
 import { useGet } from "../../api/hooks";
 import type { Run, Schema } from "../../api/types";
-import { Copy, Empty, Facts, Page, Panel, Shown, Time } from "../../parts/Bits";
+import { Copy, Empty, Facts, Figure, Page, Panel, Shown, Time } from "../../parts/Bits";
 import { Chart } from "../../parts/Chart";
 import { duration, figure } from "../../parts/format";
 import { Status } from "../../parts/Status";
@@ -135,7 +135,7 @@ function Overview({
 }
 
 function VersionLink({ project, uri }: { project: string; uri: string }) {
-  const [, model = "", version = ""] = uri.replace("models:", "").split("/");
+  const [model = "", version = ""] = uri.split("/");
   return (
     <Box key={uri}>
       <Anchor component={Link} to={`/models/${project}/${model}/${version}`} size="sm">
@@ -234,5 +234,10 @@ function Curve({ name, page, isTime }: { name: string; page: MetricPage; isTime:
     }),
     [page, name, isTime],
   );
+  if (page.items.length === 1) {
+    return (
+      <Figure label={name} value={figure(page.items[0]?.value)} hint={`logged once, at step ${page.items[0]?.step}`} />
+    );
+  }
   return <Chart title={name} x={x} lines={lines} isTime={isTime} say={figure} />;
 }

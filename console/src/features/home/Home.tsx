@@ -13,7 +13,7 @@ export default function Home() {
   const isAdmin = isAdministrator(who.data);
   const models = useGet<Schema<"ModelVersionPage">>("/models", { query: { limit: 200 } });
   const production = useGet<Schema<"ProductionPage">>("/production/deployments", { enabled: isAdmin });
-  const events = useGet<EventPage>("/events", { query: { limit: 12 } });
+  const events = useGet<EventPage>("/events", { query: { limit: 12, newest_first: true } });
   const versions = models.data?.items ?? [];
   const deployed = production.data?.items ?? [];
   const trouble = [

@@ -198,7 +198,7 @@ function Verdict({ of, tryAgain, mayTryAgain }: { of: VersionDetail; tryAgain: (
 
 function Overview({ of }: { of: VersionDetail }) {
   const events = useGet<EventPage>("/events", {
-    query: { subject_kind: "deployment", subject: of.deployment, project: of.project, limit: 20 },
+    query: { subject_kind: "deployment", subject: of.deployment, project: of.project, limit: 20, newest_first: true },
   });
   return (
     <Grid gap="md">

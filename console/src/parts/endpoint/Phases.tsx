@@ -36,8 +36,8 @@ export function Phases({ of }: { of: Phase[] }) {
             <Text size="sm" w={70} className="num" style={{ flex: "none" }}>
               {duration(seconds)}
             </Text>
-            <Box flex={1}>
-              <Text size="xs" c="dimmed">
+            <Box flex={1} miw={0}>
+              <Text size="xs" c="dimmed" style={{ overflowWrap: "anywhere" }}>
                 {phase.detail}
               </Text>
               {!isOver && phase.progress !== null && (
