@@ -11,6 +11,8 @@ import { router } from "./app/routes";
 import { theme } from "./app/theme";
 
 const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "";
+// The lock on scrolling below a dialog is a style of its own; its library asks for the nonce by this name.
+Object.assign(window, { __webpack_nonce__: nonce });
 
 const client = new QueryClient({
   defaultOptions: {

@@ -66,7 +66,7 @@ export function Palette({ isOpen, close }: { isOpen: boolean; close: () => void 
     go(goal.to);
   };
   return (
-    <Modal opened={isOpen} onClose={close} withCloseButton={false} padding="xs" yOffset="10vh" aria-label="Search">
+    <Modal opened={isOpen} onClose={close} withCloseButton={false} padding="xs" yOffset="10vh">
       <TextInput
         data-autofocus
         size="md"

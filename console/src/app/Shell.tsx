@@ -13,6 +13,7 @@ import {
   UnstyledButton,
   useComputedColorScheme,
   useMantineColorScheme,
+  VisuallyHidden,
 } from "@mantine/core";
 import { useDisclosure, useHotkeys } from "@mantine/hooks";
 import {
@@ -101,13 +102,14 @@ export function Shell() {
           </Group>
           <Group gap="xs" wrap="nowrap">
             <Tooltip label="Search and go (Ctrl+K)">
-              <UnstyledButton onClick={search.open} className="search" aria-label="Search">
+              <UnstyledButton onClick={search.open} className="search">
                 <Group gap={6} wrap="nowrap">
                   <IconSearch size={16} />
-                  <Text size="sm" c="dimmed" visibleFrom="sm">
+                  <VisuallyHidden>Search</VisuallyHidden>
+                  <Text size="sm" c="dimmed" visibleFrom="sm" aria-hidden>
                     Search
                   </Text>
-                  <Kbd size="xs" visibleFrom="sm">
+                  <Kbd size="xs" visibleFrom="sm" aria-hidden>
                     Ctrl K
                   </Kbd>
                 </Group>

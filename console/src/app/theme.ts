@@ -16,7 +16,7 @@ const runway: MantineColorsTuple = [
 export const theme = createTheme({
   primaryColor: "runway",
   colors: { runway },
-  primaryShade: { light: 8, dark: 5 },
+  primaryShade: { light: 8, dark: 7 },
   fontFamily: "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
   fontFamilyMonospace: "ui-monospace, 'JetBrains Mono', 'DejaVu Sans Mono', monospace",
   defaultRadius: "sm",

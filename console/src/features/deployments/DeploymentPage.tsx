@@ -48,6 +48,7 @@ export default function DeploymentPage() {
           <>
             <Guarded
               label="Roll back"
+              variant="light"
               color="orange"
               leftSection={<IconArrowBackUp size={14} />}
               allowed={data.history.length > 1}
@@ -237,7 +238,12 @@ function Overview({ of }: { of: ProductionDetail }) {
                 ]}
               />
               <Text size="xs" mt="sm">
-                <Anchor component={Link} to={`/models/${of.project}/${of.model}/${of.version}`} size="xs">
+                <Anchor
+                  component={Link}
+                  to={`/models/${of.project}/${of.model}/${of.version}`}
+                  size="xs"
+                  underline="always"
+                >
                   The model version in staging
                 </Anchor>
                 , where it is still there.

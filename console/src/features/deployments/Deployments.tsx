@@ -32,7 +32,7 @@ export default function Deployments() {
             return shown.length === 0 ? (
               <Empty title="Nothing is in production yet">
                 Open a model that is ON under{" "}
-                <Anchor component={Link} to="/models" size="sm">
+                <Anchor component={Link} to="/models" size="sm" underline="always">
                   Models
                 </Anchor>{" "}
                 and press <b>Deploy to production</b>.

@@ -68,7 +68,7 @@ export function RollBack({ base, of, close }: { base: string; of: ProductionDeta
           <Button variant="default" onClick={close}>
             Cancel
           </Button>
-          <Button color="orange" disabled={!reason.trim()} loading={act.isPending} onClick={roll}>
+          <Button disabled={!reason.trim()} loading={act.isPending} onClick={roll}>
             Roll back
           </Button>
         </Group>

@@ -32,7 +32,7 @@ export function Traffic({ base, of }: { base: string; of: ProductionDetail }) {
           <Button variant="default" onClick={() => want("finish")} loading={act.isPending}>
             Finish
           </Button>
-          <Button color="orange" onClick={() => want("abort")} loading={act.isPending}>
+          <Button variant="light" color="orange" onClick={() => want("abort")} loading={act.isPending}>
             Abort
           </Button>
         </>

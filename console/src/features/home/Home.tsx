@@ -24,6 +24,10 @@ export default function Home() {
       .filter((each) => TROUBLE.includes(each.status))
       .map((each) => ({ ...row(each), to: addressOf(each), name: `${each.model}/${each.version}` })),
   ];
+  const names = new Map<string, { name: string; to: string }>();
+  for (const each of versions)
+    names.set(each.deployment, { name: `${each.model} / ${each.version}`, to: addressOf(each) });
+  for (const each of deployed) names.set(each.deployment, { name: each.name, to: `/deployments/${each.name}` });
   const mine = versions.filter((each) => each.owner === who.data?.name).slice(0, 8);
   return (
     <Page title="Home">
@@ -116,7 +120,20 @@ export default function Home() {
                         {event.message}
                       </Text>
                       <Text size="xs" c="dimmed">
-                        <Time at={event.at} /> · {event.actor} · {event.project}
+                        <Time at={event.at} /> · {event.actor}
+                        {names.has(event.subject) && (
+                          <>
+                            {" · "}
+                            <Anchor
+                              component={Link}
+                              to={names.get(event.subject)?.to ?? "/"}
+                              size="xs"
+                              underline="always"
+                            >
+                              {names.get(event.subject)?.name}
+                            </Anchor>
+                          </>
+                        )}
                       </Text>
                     </div>
                   ))}
@@ -231,7 +248,7 @@ function Teach() {
       />
       <Text size="xs" c="dimmed">
         A token is made on the{" "}
-        <Anchor component={Link} to="/account" size="xs">
+        <Anchor component={Link} to="/account" size="xs" underline="always">
           account page
         </Anchor>
         .

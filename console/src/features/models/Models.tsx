@@ -41,7 +41,7 @@ export default function Models() {
             page.items.length === 0 ? (
               <Empty title={contains || project ? "No model fits" : "No models yet"}>
                 Open a run with a logged model under{" "}
-                <Anchor component={Link} to="/experiments" size="sm">
+                <Anchor component={Link} to="/experiments" size="sm" underline="always">
                   Experiments
                 </Anchor>{" "}
                 and press <b>Convert to model</b>.

@@ -123,7 +123,7 @@ function Charts({ of }: { of: Series }) {
       )}
       <Text size="xs" c="dimmed">
         Measured at the gateway and by the kernel, in steps of {of.step_seconds} s.{" "}
-        <Anchor href="/api/v1/openapi.json" size="xs">
+        <Anchor href="/api/v1/openapi.json" size="xs" underline="always">
           The same figures over the API.
         </Anchor>
       </Text>

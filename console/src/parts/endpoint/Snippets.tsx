@@ -1,6 +1,6 @@
 import { Anchor, SegmentedControl, Stack, Text } from "@mantine/core";
 import { useGet } from "../../api/hooks";
-import { Panel, Snippet } from "../Bits";
+import { Panel, Snippet, Waiting } from "../Bits";
 import { useUrl } from "../useUrl";
 import { contractOf } from "./contract";
 
@@ -20,6 +20,7 @@ export function Snippets({
 }) {
   const [language, setLanguage] = useUrl("language", "curl");
   const found = useGet<unknown>(`${base}/endpoint`, { enabled: isAvailable });
+  if (isAvailable && found.data === undefined && !found.error) return <Waiting />;
   const contract = found.data === undefined ? null : contractOf(found.data);
   const body = contract?.rows.length
     ? { dataframe_records: contract.rows.slice(0, MOST_ROWS) }
@@ -60,14 +61,14 @@ export function Snippets({
       <Panel title="Addresses">
         <Stack gap={4}>
           {["/invocations", "/v2", "/openapi.json", "/docs", "/health", "/version"].map((path) => (
-            <Text key={path} size="sm" ff="monospace">
+            <Text key={path} size="sm" ff="monospace" style={{ overflowWrap: "anywhere" }}>
               {url}
               {path}
             </Text>
           ))}
           <Text size="xs" c="dimmed">
             MLflow's protocol, the Open Inference Protocol, and a description of the endpoint.{" "}
-            <Anchor href="/api/v1/openapi.json" size="xs">
+            <Anchor href="/api/v1/openapi.json" size="xs" underline="always">
               The control API
             </Anchor>{" "}
             is another.

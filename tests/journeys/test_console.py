@@ -1,0 +1,163 @@
+"""People use the console in a real browser: from a run to an endpoint, to production and back."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from taxiway.stub import children
+from tests.browser import Browser, a_browser
+from tests.journeys.training import SKLEARN
+from tests.platforms import PASSWORD, Platform
+
+pytestmark = [pytest.mark.journey, pytest.mark.integration, pytest.mark.timeout(400)]
+
+NASTY = "<img src=x onerror=\"window.ran='yes'\"><script>window.ran='yes'</script>"
+PAGES = (
+    "/", "/experiments", "/models", "/models/fraud/seen/1", "/models/fraud/seen/1?tab=try",
+    "/models/fraud/seen/1?tab=logs", "/models/fraud/seen/1?tab=metrics", "/models/fraud/seen/1?tab=versions",
+    "/models/fraud/seen/1?tab=api", "/models/fraud/seen/1?tab=settings", "/deployments", "/deployments/seen-acme",
+    "/deployments/seen-acme?tab=metrics", "/deployments/seen-acme?tab=revisions",
+    "/deployments/seen-acme?tab=settings", "/monitoring", "/administration", "/administration?tab=projects",
+    "/administration?tab=audit", "/administration?tab=system", "/account", "/account?tab=password",
+)  # fmt: skip
+
+
+@pytest.fixture
+def browser(platform: Platform) -> Iterator[Browser]:
+    with a_browser(platform.url) as opened:
+        opened.sign_in("admin", PASSWORD)
+        yield opened
+
+
+def status(page: Page, word: str) -> None:
+    """Wait for the one word beside the page's title."""
+    expect(page.get_by_role("heading", level=1).get_by_text(word, exact=True)).to_be_visible(timeout=90_000)
+
+
+def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser) -> None:
+    run_id = platform.python(SKLEARN).splitlines()[-1]
+    platform.python(
+        f"import mlflow; mlflow.MlflowClient().set_tag({run_id!r}, 'mlflow.runName', {NASTY!r}); "
+        f"mlflow.MlflowClient().set_tag({run_id!r}, 'note', {NASTY!r})"
+    )
+    page = browser.page
+
+    browser.go(f"/runs/fraud/{run_id}")
+    page.get_by_role("button", name="Convert to model").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Model", exact=True).fill("seen")
+    expect(dialog.get_by_text("It can be converted")).to_be_visible()
+    dialog.get_by_role("button", name="Convert to model").click()
+    status(page, "ON")
+
+    page.get_by_role("tab", name="Try it").click()
+    page.get_by_role("button", name="Predict").click()
+    expect(page.get_by_text(re.compile(r"200 in .* from pod .* of revision 1"))).to_be_visible(timeout=15_000)
+
+    page.get_by_role("button", name="Deploy to production").click()
+    page.get_by_label("Name", exact=True).fill("seen-acme")
+    page.get_by_label("Customer").fill("Acme")
+    page.get_by_role("button", name="Next").click()
+    page.get_by_label("CPUs of a pod").fill("0.5")
+    page.get_by_label("Pods at most").fill("2")
+    page.get_by_role("button", name="Next").click()
+    page.get_by_label("Why").fill("They asked for it.")
+    page.get_by_role("dialog").get_by_role("button", name="Deploy to production").click()
+    page.wait_for_url("**/deployments/seen-acme")
+    status(page, "ON")
+
+    page.get_by_role("tab", name="Settings").click()
+    page.get_by_label("Memory of a pod").fill("512Mi")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("tab", name="Revisions").click()
+    expect(page.get_by_text("memory: 1Gi → 512Mi")).to_be_visible(timeout=30_000)
+    status(page, "ON")
+    page.get_by_role("button", name="Roll back").click()
+    page.get_by_label("Why").fill("It ran short of memory.")
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    expect(page.get_by_role("cell", name="It ran short of memory.")).to_be_visible(timeout=30_000)
+    status(page, "ON")
+
+    browser.go("/administration?tab=audit")
+    expect(page.get_by_text("production.rollback")).to_be_visible()
+    page.get_by_role("button", name="Verify").click()
+    expect(page.get_by_text(re.compile("All .* entries are as they were written"))).to_be_visible()
+    check_snippets(platform, browser)
+    check_every_page(browser, [*PAGES, f"/runs/fraud/{run_id}", f"/runs/fraud/{run_id}?tab=tags"])
+    assert page.evaluate("window.ran") is None, "what a run is called is never run"
+    assert browser.complaints == []
+
+
+def check_snippets(platform: Platform, browser: Browser) -> None:
+    """Run what the page shows, as it shows it."""
+    with platform.client() as client:
+        token = client.issue_production_token("seen-acme", caller="a snippet").token
+    environment = os.environ | {"TAXIWAY_ACCESS_TOKEN": token}
+    for language, command in (("curl", ["bash", "-c"]), ("Python", ["python3", "-c"])):
+        browser.go(f"/deployments/seen-acme?tab=api&language={language.lower()}")
+        text = browser.page.locator(f"[data-snippet={language.lower()}]").text_content(timeout=10_000)
+        assert text is not None
+        assert "seen-acme" in text
+        done = subprocess.run(
+            [*command, text], env=environment, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"\[\d", done.stdout), done.stdout
+        assert "urn:taxiway:problem" not in done.stdout
+
+
+def check_every_page(browser: Browser, paths: list[str]) -> None:
+    """Nothing on any page is hard to use for whoever cannot see it, in either theme; a phone needs no scrolling."""
+    page, found = browser.page, list[str]()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        for path in paths:
+            browser.go(path)
+            page.get_by_role("heading", level=1).wait_for()
+            page.wait_for_timeout(350)
+            found += [f"{path} ({scheme}): {fault}" for fault in browser.faults()]
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in paths:
+        browser.go(path)
+        page.get_by_role("heading", level=1).wait_for()
+        page.wait_for_timeout(200)
+        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1"):
+            found.append(f"{path}: wider than a phone")
+    assert found == [], "\n".join(found)
+
+
+def test_a_page_outlives_the_control_plane(platform: Platform, browser: Browser) -> None:
+    page = browser.page
+    browser.go("/models")
+    page.wait_for_timeout(1500)
+    child = children.status(platform.data / "children" / "control")
+    assert child is not None
+    assert child.child_pid is not None
+    banner = page.get_by_text("Taxiway does not answer at the moment")
+    os.kill(child.child_pid, signal.SIGSTOP)
+    began = time.monotonic()
+    expect(banner).to_be_visible(timeout=6_000)
+    print(f"seen after {time.monotonic() - began:.1f} s")
+    os.kill(child.child_pid, signal.SIGCONT)
+    expect(banner).to_be_hidden(timeout=6_000)
+
+
+def test_who_is_not_signed_in_comes_back_to_where_they_wanted_to_go(platform: Platform) -> None:
+    with a_browser(platform.url) as browser:
+        browser.go("/models?project=fraud")
+        browser.page.wait_for_url("**/sign-in?next=*")
+        browser.page.get_by_label("Name").fill("admin")
+        browser.page.locator("input[type=password]").fill("wrong")
+        browser.page.get_by_role("button", name="Sign in").click()
+        expect(browser.page.get_by_role("alert")).to_be_visible()
+        browser.page.locator("input[type=password]").fill(PASSWORD)
+        browser.page.get_by_role("button", name="Sign in").click()
+        browser.page.wait_for_url("**/models?project=fraud")
