@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 
 import advice
@@ -86,3 +88,10 @@ def test_the_words_of_the_glossary_are_used() -> None:
     words = [word.strip() for term in terms for word in term.split(",")]
     assert [word for word in words if word.lower() not in text] == []
     assert len(words) > 20
+
+
+def test_every_dependency_of_the_console_has_its_reason() -> None:
+    declared = json.loads((CHECKOUT / "console" / "package.json").read_text("utf-8"))["dependencies"]
+    page = (DOCS / "reference" / "dependencies.md").read_text("utf-8").partition("## console")[2]
+    assert set(re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)) == set(declared)
+    assert len(declared) <= 14

@@ -2610,6 +2610,16 @@ export interface components {
             min_pods?: number | null;
             /** Needs Token */
             needs_token?: boolean | null;
+            /**
+             * Quota Burst
+             * @description Requests above it at once; left out: twice the rate.
+             */
+            quota_burst?: number | null;
+            /**
+             * Quota Per Second
+             * @description Requests a second of each caller; 0 ends the quota.
+             */
+            quota_per_second?: number | null;
             /** @description None: all requests at once, when it is ready. */
             rollout?: components["schemas"]["StrategyIn"] | null;
         };
@@ -2670,6 +2680,13 @@ export interface components {
             project: string;
             /** Promotions */
             promotions: components["schemas"]["PromotionRecordOut"][];
+            /** Quota Burst */
+            quota_burst: number | null;
+            /**
+             * Quota Per Second
+             * @description Requests a second of each caller; null: no quota.
+             */
+            quota_per_second: number | null;
             /** Reason */
             reason: string;
             resources: components["schemas"]["ResourcesOut"];
@@ -2737,6 +2754,13 @@ export interface components {
             pods_wanted: number;
             /** Project */
             project: string;
+            /** Quota Burst */
+            quota_burst: number | null;
+            /**
+             * Quota Per Second
+             * @description Requests a second of each caller; null: no quota.
+             */
+            quota_per_second: number | null;
             /** Reason */
             reason: string;
             resources: components["schemas"]["ResourcesOut"];
@@ -2853,6 +2877,16 @@ export interface components {
             needs_token?: boolean | null;
             /** Project */
             project: string;
+            /**
+             * Quota Burst
+             * @description Requests above it at once; left out: twice the rate.
+             */
+            quota_burst?: number | null;
+            /**
+             * Quota Per Second
+             * @description Requests a second of each caller; 0 ends the quota.
+             */
+            quota_per_second?: number | null;
             /**
              * Reason
              * @description Why; it is kept with the act.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated
@@ -19,9 +20,10 @@ from taxiway.domain.deployments import Deployment
 from taxiway.domain.ids import AccessTokenId
 from taxiway.domain.people import Permission
 from taxiway.domain.pods import PodPhase
+from taxiway.domain.quotas import Quota
 from taxiway.domain.resources import Scale
 from taxiway.domain.rollouts import Limits, RolloutWanted, Strategy
-from taxiway.services.deployments import DeploymentDetail, ProductionName
+from taxiway.services.deployments import UNCHANGED, DeploymentDetail, ProductionName, Unchanged
 from taxiway.services.promotions import PromotionPlan, PromotionRequest
 from taxiway.wire.models import AccessTokenIn, AccessTokenList, AccessTokenOut, IssuedAccessTokenOut
 from taxiway.wire.production import (
@@ -72,8 +74,18 @@ async def _request(services: ApiServices, wanted: PromotionIn) -> PromotionReque
         needs_token=wanted.needs_token,
         accepts_breaking=wanted.accept_breaking,
         autoscaling=policy_in(wanted.autoscaling),
+        quota=_quota(wanted),
         strategy=_strategy(wanted.rollout),
     )
+
+
+def _quota(wanted: PromotionIn | ProductionConfigurationIn) -> Quota | Unchanged | None:
+    if wanted.quota_per_second is None:
+        return UNCHANGED
+    if wanted.quota_per_second == 0:
+        return None
+    burst = math.ceil(2 * wanted.quota_per_second) if wanted.quota_burst is None else wanted.quota_burst
+    return Quota(per_second=wanted.quota_per_second, burst=burst)
 
 
 def _strategy(wanted: StrategyIn | None) -> Strategy | None:
@@ -190,6 +202,7 @@ async def configure_production(
         needs_token=wanted.needs_token,
         scale=_scale(present.scale, wanted),
         autoscaling=policy_in(wanted.autoscaling),
+        quota=_quota(wanted),
         strategy=_strategy(wanted.rollout),
         if_generation=present.generation,
     )

@@ -138,6 +138,8 @@ def production_out(
         pods_wanted=pods[0],
         pods_ready=pods[1],
         autoscaling=policy_out(deployment.autoscaling),
+        quota_per_second=None if deployment.quota is None else deployment.quota.per_second,
+        quota_burst=None if deployment.quota is None else deployment.quota.burst,
         load=None if load is None else load_out(load),
         **{key: fields[key] for key in fields.keys() & ProductionOut.model_fields.keys()},
     )

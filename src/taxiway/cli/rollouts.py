@@ -35,6 +35,12 @@ Autoscale = Annotated[
         help="cpu, memory (percent), concurrency or requests (per second) of one pod, as in concurrency=5; or none.",
     ),
 ]
+QuotaRate = Annotated[
+    float | None, typer.Option("--quota", metavar="PER_SECOND", help="Requests a second of each caller; 0 for none.")
+]
+QuotaBurst = Annotated[
+    int | None, typer.Option("--quota-burst", help="Requests above it at once; else twice the rate.")
+]
 DownWindow = Annotated[float, typer.Option("--down-window", help="Seconds that fewer pods must have been enough.")]
 
 

@@ -54,6 +54,7 @@ def plan_routes(
             deployment=deployment.id,
             backends=tuple(backends.values())[-1:],
             needs_token=deployment.needs_token,
+            quota=deployment.quota,
             timeout_seconds=deployment.options.timeout_seconds,
         )
         rollout = rollouts.get(deployment.id)

@@ -34,6 +34,7 @@ from taxiway.domain.errors import TaxiwayError
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RevisionId, UserId
 from taxiway.domain.models import Environment
 from taxiway.domain.pods import PodObservation, PodPhase, was_ready
+from taxiway.domain.quotas import Quota
 from taxiway.domain.resources import Resources, Scale
 from taxiway.domain.revisions import Revision, RevisionState, ScoringOptions, newest_wanted
 from taxiway.domain.rollouts import Rollout
@@ -102,6 +103,8 @@ class Deployment:
     scale: Scale = field(default_factory=Scale)
     autoscaling: AutoscalingPolicy | None = None
     """None: as many pods as there are at least."""
+    quota: Quota | None = None
+    """What each caller may send; None: as much as it likes."""
     observed_generation: int = 0
     verdict: Verdict = field(
         default_factory=lambda: Verdict(status=Status.QUEUED, reason="Queued", message="The deployment was asked for.")

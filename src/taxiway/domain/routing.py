@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import NewType
 
 from taxiway.domain.ids import AccessTokenId, DeploymentId, RevisionId
+from taxiway.domain.quotas import Quota
 
 RoutingVersion = NewType("RoutingVersion", str)
 """The digest of a routing table."""
@@ -35,6 +36,8 @@ class EndpointRoute:
     tag: str = ""
     """What names a revision that is reached by this route alone, whatever its share of the endpoint's requests."""
     needs_token: bool = True
+    quota: Quota | None = None
+    """Of each caller; None: as many requests as they like."""
     timeout_seconds: float = 30.0
 
 

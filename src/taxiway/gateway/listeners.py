@@ -25,6 +25,7 @@ from taxiway.gateway.names import (
     seconds,
     typed,
 )
+from taxiway.gateway.quotas import quota_filter
 
 _NOBODY: Json = {"address_prefix": "255.255.255.255", "prefix_len": 32}
 _HTTP2_STREAM_WINDOW = 64 << 10
@@ -48,7 +49,7 @@ def listeners(
     limits: GatewayLimits,
 ) -> list[Json]:
     """Return both listeners; ``directory`` has the files with their routes."""
-    public = _connections(PUBLIC, directory / ROUTES_FILE, limits, access_filters(public_keys)) | {
+    public = _connections(PUBLIC, directory / ROUTES_FILE, limits, [*access_filters(public_keys), quota_filter()]) | {
         "local_reply_config": local_replies(),
         "access_log": [_access_log()],
     }

@@ -16,6 +16,7 @@ METRICS: Final = "metrics"
 
 REVOKED_FILTER: Final = "taxiway.revoked"
 DEPLOYMENT_FILTER: Final = "taxiway.deployment"
+QUOTA_FILTER: Final = "envoy.filters.http.local_ratelimit"
 JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
 TOKEN: Final = "access-token"  # noqa: S105 - the name of a requirement, no secret
 

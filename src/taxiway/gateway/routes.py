@@ -6,6 +6,7 @@ from taxiway.domain.routing import Backend, EndpointRoute, RoutingTable
 from taxiway.gateway.access import revoked_demands, route_demands
 from taxiway.gateway.clusters import cluster_name
 from taxiway.gateway.names import ADMIN_CLUSTER, CONTROL_CLUSTER, METRICS, PUBLIC, Json, seconds, typed
+from taxiway.gateway.quotas import quota_demands
 
 MARGIN_SECONDS = 1.0
 """What the gateway waits longer than the pod, whose own answer at the time limit says more."""
@@ -63,8 +64,11 @@ def metrics_routes(table: RoutingTable) -> Json:
 
 def _endpoint(route: EndpointRoute) -> Json:
     fields: Json = {"name": route.deployment, "match": {"prefix": route.prefix}}
-    if route.needs_token:
-        fields["typed_per_filter_config"] = route_demands(route.deployment)
+    demands = route_demands(route.deployment) if route.needs_token else {}
+    if route.quota is not None:
+        demands |= quota_demands(route.quota)
+    if demands:
+        fields["typed_per_filter_config"] = demands
     backends = [backend for backend in route.backends if backend.addresses and backend.weight > 0]
     if not backends:
         return fields | {"direct_response": {"status": 503}}

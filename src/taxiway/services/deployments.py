@@ -15,6 +15,7 @@ from taxiway.domain.events import Event, SubjectKind
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RevisionId
 from taxiway.domain.models import Environment, ModelVersion
 from taxiway.domain.people import Asking
+from taxiway.domain.quotas import Quota
 from taxiway.domain.resources import Capacity, Resources, Scale, format_memory
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted, ScoringOptions, newest_wanted
 from taxiway.domain.rollouts import Strategy
@@ -176,6 +177,7 @@ class Deployments:
         tags: Mapping[str, str] | None = None,
         scale: Scale | None = None,
         autoscaling: AutoscalingPolicy | Unchanged | None = UNCHANGED,
+        quota: Quota | Unchanged | None = UNCHANGED,
         strategy: Strategy | None = None,
         if_generation: int | None = None,
     ) -> Deployment:
@@ -205,6 +207,7 @@ class Deployments:
                 needs_token=before.needs_token if needs_token is None else needs_token,
                 scale=scale,
                 autoscaling=autoscaling,
+                quota=quota,
             )
             await self._check_promises(tx, after)
             is_felt = (after.resources, after.options) != (before.resources, before.options)
@@ -260,6 +263,7 @@ class Deployments:
         needs_token: bool | None = None,
         scale: Scale | None = None,
         autoscaling: AutoscalingPolicy | Unchanged | None = UNCHANGED,
+        quota: Quota | Unchanged | None = UNCHANGED,
     ) -> Deployment:
         after = replace(
             before,
@@ -269,6 +273,7 @@ class Deployments:
             needs_token=before.needs_token if needs_token is None else needs_token,
             scale=scale or before.scale,
             autoscaling=before.autoscaling if isinstance(autoscaling, Unchanged) else autoscaling,
+            quota=before.quota if isinstance(quota, Unchanged) else quota,
             generation=before.generation + 1,
             changed_at=self._now(),
         )
@@ -344,6 +349,7 @@ def _shown(deployment: Deployment) -> dict[str, object]:
         "needs_token": deployment.needs_token,
         "pods": [deployment.scale.minimum, deployment.scale.maximum],
         "autoscaling": shown_policy(deployment.autoscaling),
+        "quota_per_second": None if deployment.quota is None else deployment.quota.per_second,
         "timeout_seconds": deployment.options.timeout_seconds,
     }
 

@@ -18,6 +18,7 @@ from taxiway.domain.models import Environment, ModelVersion
 from taxiway.domain.names import SLUG_RULE, is_slug, propose_slug
 from taxiway.domain.people import Asking
 from taxiway.domain.promotions import FormatPolicy, GateResult, Promotion, PromotionView, check, evaluate
+from taxiway.domain.quotas import Quota
 from taxiway.domain.resources import Capacity, Resources, Scale, format_memory
 from taxiway.domain.revisions import Revision, RevisionWanted, newest_wanted
 from taxiway.domain.rollouts import RolloutWanted, Strategy
@@ -43,6 +44,7 @@ class PromotionRequest:
     resources: Resources | None = None
     scale: Scale | None = None
     autoscaling: AutoscalingPolicy | Unchanged | None = UNCHANGED
+    quota: Quota | Unchanged | None = UNCHANGED
     needs_token: bool | None = None
     accepts_breaking: bool = False
     strategy: Strategy | None = None
@@ -292,6 +294,7 @@ class Promotions:
             resources=wanted.resources or base.resources,
             scale=wanted.scale or base.scale,
             autoscaling=base.autoscaling if isinstance(wanted.autoscaling, Unchanged) else wanted.autoscaling,
+            quota=base.quota if isinstance(wanted.quota, Unchanged) else wanted.quota,
             needs_token=base.needs_token if wanted.needs_token is None else wanted.needs_token,
             generation=base.generation + 1,
             changed_at=now,
@@ -420,5 +423,6 @@ def shown(deployment: Deployment) -> dict[str, object]:
         "cpus": deployment.resources.cpus,
         "pods": [deployment.scale.minimum, deployment.scale.maximum],
         "autoscaling": shown_policy(deployment.autoscaling),
+        "quota_per_second": None if deployment.quota is None else deployment.quota.per_second,
         "needs_access": deployment.needs_token,
     }

@@ -47,6 +47,7 @@ def _deployment(row: Row[Any]) -> Deployment:
         customer=row.customer,
         scale=Scale(minimum=row.min_pods, maximum=row.max_pods),
         autoscaling=mapping.autoscaling.load(row.autoscaling),
+        quota=mapping.quota.load(row.quota),
         observed_generation=row.observed_generation,
         verdict=Verdict(status=Status(row.status), reason=row.reason, message=row.message, hint=row.hint),
         conditions=mapping.conditions.load(row.conditions),
@@ -67,6 +68,7 @@ def _wanted(deployment: Deployment) -> dict[str, Any]:
         "min_pods": deployment.scale.minimum,
         "max_pods": deployment.scale.maximum,
         "autoscaling": mapping.autoscaling.dump(deployment.autoscaling),
+        "quota": mapping.quota.dump(deployment.quota),
         "generation": deployment.generation,
         "changed_at": to_microseconds(deployment.changed_at),
     }

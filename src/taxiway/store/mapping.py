@@ -15,6 +15,7 @@ from taxiway.domain.conversions import Conversion
 from taxiway.domain.environments import EnvironmentRequest
 from taxiway.domain.models import LoggedModelRef, ModelFacts
 from taxiway.domain.promotions import GateResult
+from taxiway.domain.quotas import Quota
 from taxiway.domain.revisions import ScoringOptions
 from taxiway.domain.rollouts import Served, Strategy
 
@@ -45,6 +46,7 @@ model_facts = Document[ModelFacts](TypeAdapter(ModelFacts))
 scoring_options = Document[ScoringOptions](TypeAdapter(ScoringOptions))
 gates = Document[tuple[GateResult, ...]](TypeAdapter(tuple[GateResult, ...]))
 autoscaling = Document[AutoscalingPolicy | None](TypeAdapter(AutoscalingPolicy | None))
+quota = Document[Quota | None](TypeAdapter(Quota | None))
 served = Document[Served](TypeAdapter(Served))
 strategy = Document[Strategy](TypeAdapter(Strategy))
 conversion = Document[Conversion](TypeAdapter(Conversion))

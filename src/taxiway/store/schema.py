@@ -186,6 +186,7 @@ deployments = Table(
     Column("min_pods", Integer, nullable=False, default=1),
     Column("max_pods", Integer, nullable=False, default=1),
     Column("autoscaling", Document),
+    Column("quota", Document),
     Column("owner", ForeignKey("users.id"), nullable=False),
     Column("wanted", String(10), nullable=False),
     Column("memory_bytes", BigInteger, nullable=False),

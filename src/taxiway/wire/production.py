@@ -136,6 +136,8 @@ class PromotionIn(In):
     min_pods: int | None = Field(None, ge=1, le=100)
     max_pods: int | None = Field(None, ge=1, le=100)
     needs_token: bool | None = None
+    quota_per_second: float | None = Field(None, description="Requests a second of each caller; 0 ends the quota.")
+    quota_burst: int | None = Field(None, description="Requests above it at once; left out: twice the rate.")
     autoscaling: PolicyIn | None = Field(None, description="Left out: as it is.")
     rollout: StrategyIn | None = Field(None, description="None: all requests at once, when it is ready.")
     accept_breaking: bool = Field(False, description="Promote although callers may feel the contract's changes.")
@@ -150,6 +152,8 @@ class ProductionConfigurationIn(In):
     min_pods: int | None = Field(None, ge=1, le=100)
     max_pods: int | None = Field(None, ge=1, le=100)
     needs_token: bool | None = None
+    quota_per_second: float | None = Field(None, description="Requests a second of each caller; 0 ends the quota.")
+    quota_burst: int | None = Field(None, description="Requests above it at once; left out: twice the rate.")
     autoscaling: PolicyIn | None = Field(None, description="Left out: as it is.")
     rollout: StrategyIn | None = Field(None, description="None: all requests at once, when it is ready.")
 
@@ -193,6 +197,8 @@ class ProductionOut(Out):
     pods_wanted: int = Field(description="How many there are to be now.")
     pods_ready: int
     autoscaling: PolicyOut | None
+    quota_per_second: float | None = Field(description="Requests a second of each caller; null: no quota.")
+    quota_burst: int | None
     needs_token: bool
     generation: int
     observed_generation: int

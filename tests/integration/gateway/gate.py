@@ -15,6 +15,7 @@ import httpx2
 
 from taxiway.domain.access_tokens import AccessToken
 from taxiway.domain.ids import AccessTokenId, DeploymentId, RevisionId, UserId
+from taxiway.domain.quotas import Quota
 from taxiway.domain.routing import Backend, EndpointRoute, RoutingTable
 from taxiway.gateway import EnvoyGateway, GatewayLimits, envoy_child, write_bootstrap
 from taxiway.keys import FileSigner
@@ -94,10 +95,13 @@ class Gate:
         status = children.status(self.child)
         return "" if status is None else str(status.phase)
 
-    def token(self, *, deployment: str = DEPLOYMENT, key: str = "token1", life: timedelta = timedelta(hours=1)) -> str:
+    def token(
+        self, *, deployment: str = DEPLOYMENT, key: str = "token1", life: timedelta = timedelta(hours=1),
+        caller: str = "shop",
+    ) -> str:  # fmt: skip
         now = datetime.now(tz=UTC)
         token = AccessToken(
-            id=AccessTokenId(key), deployment=DeploymentId(deployment), caller="shop", created_by=UserId("u"),
+            id=AccessTokenId(key), deployment=DeploymentId(deployment), caller=caller, created_by=UserId("u"),
             created_at=now - timedelta(hours=2), expires_at=now + life,
         )  # fmt: skip
         return self.signer.sign(token.claims())
@@ -163,6 +167,7 @@ def a_route(
     revision: str = "0000rev1",
     needs_token: bool = False,
     timeout_seconds: float = 5.0,
+    quota: Quota | None = None,
 ) -> EndpointRoute:
     addresses = tuple(pod if isinstance(pod, str) else pod.address for pod in pods)
     return EndpointRoute(
@@ -170,5 +175,6 @@ def a_route(
         deployment=DeploymentId(deployment),
         backends=(Backend(revision=RevisionId(revision), addresses=addresses),),
         needs_token=needs_token,
+        quota=quota,
         timeout_seconds=timeout_seconds,
     )

@@ -18,6 +18,7 @@ export function Configure({ base, of, remove }: { base: string; of: ProductionDe
     : { metric: "none", target: 0 };
   const [policy, setPolicy] = useState<Policy>(present);
   const [rollout, setRollout] = useState<Rollout>({ kind: "all", steps: "5, 25, 50", seconds: 300, requests: 50 });
+  const [quota, setQuota] = useState<number | string>(of.quota_per_second ?? 0);
   const act = useAct<unknown>();
   const fields = act.error?.fields ?? {};
   const isPolicyChanged =
@@ -37,6 +38,7 @@ export function Configure({ base, of, remove }: { base: string; of: ProductionDe
       present.metric === "none" ? "off" : `${present.metric} ${present.target}`,
       policy.metric === "none" ? "off" : `${policy.metric} ${policy.target}`,
     );
+  note("quota of each caller", of.quota_per_second ?? 0, quota);
   const save = () =>
     act.mutate(
       {
@@ -48,6 +50,7 @@ export function Configure({ base, of, remove }: { base: string; of: ProductionDe
           min_pods: Number(least),
           max_pods: Number(most),
           needs_token: needsToken,
+          quota_per_second: Number(quota) === (of.quota_per_second ?? 0) ? null : Number(quota),
           autoscaling: isPolicyChanged ? policyBody(policy) : null,
           rollout: isFelt ? rolloutBody(rollout) : null,
         },
@@ -93,6 +96,15 @@ export function Configure({ base, of, remove }: { base: string; of: ProductionDe
             onChange={setPolicy}
             isFixed={Number(least) === Number(most)}
             error={fields["autoscaling/target"]}
+          />
+          <NumberInput
+            maw={320}
+            label="Requests per second of each caller"
+            description="0: as many as they like. More are answered 429."
+            min={0}
+            value={quota}
+            onChange={setQuota}
+            error={fields.quota_per_second}
           />
           <Switch
             label="Callers need an access token"

@@ -41,4 +41,5 @@ it("numbers are read from metrics and from parameters that are numbers", () => {
 
 it("a run's name becomes a name that can stand in an address", () => {
   expect(slugOf("Fraud Model (v2)!")).toBe("fraud-model-v2");
+  expect(slugOf(`${"a".repeat(39)} b`)).toBe("a".repeat(39));
 });
