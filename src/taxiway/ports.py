@@ -30,6 +30,7 @@ from taxiway.domain.pods import PodObservation
 from taxiway.domain.proofs import LiveCheck, ProofProgress
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.domain.routing import RoutingTable, RoutingVersion
+from taxiway.domain.scrubs import Found
 from taxiway.domain.snapshots import CopyProgress
 from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Page, Run
 
@@ -41,6 +42,9 @@ ReportBytes = Callable[[int, int | None], None]
 
 Fetch = Callable[[Path, ReportBytes], Awaitable[None]]
 """Fills an empty directory with a model's files. Cancelling it stops it; what it left is thrown away."""
+
+Pace = Callable[[int], None]
+"""Told of every piece that is read, in the thread that reads it: waits where that is too fast, raises to stop it."""
 
 
 class Runtime(Protocol):
@@ -189,7 +193,17 @@ class SnapshotStore(Protocol):
         """
 
     async def stored(self) -> Sequence[SnapshotId]:
-        """List the copies on disk, wanted or not."""
+        """List the copies that take room, wanted or not, and what a crash left half made under a digest."""
+
+    async def is_at_hand(self, digest: SnapshotId) -> bool:
+        """Tell whether a copy is where ``locate`` says, for pods of this host. Asks nobody else."""
+
+    async def scrub(self, digest: SnapshotId, pace: Pace) -> Sequence[Found]:
+        """Read every file again, wherever copies are kept, and name those that are not what was sealed.
+
+        Makes a copy whole again from another one that is; deletes nothing. Raises StoreUnavailable or StoreRefused
+        where it cannot read, and what ``pace`` raises.
+        """
 
     def locate(self, digest: SnapshotId) -> Path:
         """Return the directory with ``files/`` and ``manifest.json``; it may be missing."""

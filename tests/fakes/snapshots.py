@@ -21,8 +21,9 @@ from taxiway.domain.ids import (
     ModelVersionId,
     SnapshotId,
 )
+from taxiway.domain.scrubs import Found, Place
 from taxiway.domain.snapshots import CopyProgress, CopyState
-from taxiway.ports import Fetch, ReportBytes
+from taxiway.ports import Fetch, Pace, ReportBytes
 from tests.fakes.clock import FakeClock
 
 
@@ -66,6 +67,10 @@ class FakeSnapshotStore:
         self.contents: dict[SnapshotId, dict[str, bytes]] = {}
         self.tampered: dict[SnapshotId, str] = {}
         """The file that ``verify`` will name."""
+        self.away: TaxiwayError | None = None
+        """What a scrub raises: the store does not answer."""
+        self.place, self.mends = Place.STORE, False
+        """Which copy a scrub finds tampered with, and whether it makes it whole again."""
         self.begun = 0
         self._copies: dict[ModelVersionId, _Copy] = {}
 
@@ -132,6 +137,20 @@ class FakeSnapshotStore:
 
     async def stored(self) -> Sequence[SnapshotId]:
         return sorted(self.contents)
+
+    async def is_at_hand(self, digest: SnapshotId) -> bool:
+        return digest in self.contents
+
+    async def scrub(self, digest: SnapshotId, pace: Pace) -> Sequence[Found]:
+        if self.away is not None:
+            raise self.away
+        if digest not in self.contents:
+            return [Found(path="manifest.json", place=Place.STORE, message="manifest.json is missing.")]
+        pace(sum(len(content) for content in self.contents[digest].values()))
+        name = self.tampered.get(digest)
+        if name is None:
+            return []
+        return [Found(path=name, place=self.place, message=f"{name} was changed.", is_mended=self.mends)]
 
     def locate(self, digest: SnapshotId) -> Path:
         return Path("/snapshots") / digest

@@ -16,9 +16,9 @@ from taxiway.control.observed import Observed
 from taxiway.domain.conditions import Failure
 from taxiway.domain.deployments import is_steady
 from taxiway.domain.environments import BuildProgress, BuildState
-from taxiway.domain.errors import IsolationUnavailable, LeaseLost, TaxiwayError
+from taxiway.domain.errors import ArtifactDigestMismatch, IsolationUnavailable, LeaseLost, TaxiwayError
 from taxiway.domain.events import CONTROL, Event, SubjectKind, Topic
-from taxiway.domain.ids import PodId, RevisionId
+from taxiway.domain.ids import PodId, RevisionId, SnapshotId
 from taxiway.domain.lifecycle import (
     DRAIN_GRACE,
     Action,
@@ -143,7 +143,7 @@ class RevisionController:
         is_down = is_serving and runs_nowhere(self._observed.pods(revision.id))
         has_files, build = True, None
         if (is_preparing or is_down) and snapshot.digest is not None:
-            has_files = snapshot.digest in await self._stores[revision.environment].stored()
+            has_files = await self._stores[revision.environment].is_at_hand(snapshot.digest)
         if is_preparing or is_down:
             build = await self._build(revision)
         return RevisionView(
@@ -246,9 +246,7 @@ class RevisionController:
             case Apply(scale=scale):
                 if plan.snapshot.digest is None:
                     raise AssertionError(f"revision {revision.id} has no snapshot to serve")
-                if promoted is not None:
-                    await self._bundles.keep(revision.model_version, await self._bundle(revision, promoted))
-                applying = self._runtime.apply(revision.spec(plan.snapshot.digest), scale=scale)
+                applying = self._apply(revision, plan.snapshot.digest, promoted, scale=scale)
                 self._applied[revision.id] = scale
                 if not await self._attempt(Attempt.APPLY, revision.id, applying):
                     self._applied.pop(revision.id, None)
@@ -259,6 +257,12 @@ class RevisionController:
                 self._acted_at[revision.id] = self._elapsed()
             case _:
                 assert_never(action)
+
+    async def _apply(self, revision: Revision, digest: SnapshotId, promoted: Promotion | None, *, scale: int) -> None:
+        """Tell the runtime. What is promoted does not run before its bundle is kept."""
+        if promoted is not None:
+            await self._bundles.keep(revision.model_version, await self._bundle(revision, promoted))
+        await self._runtime.apply(revision.spec(digest), scale=scale)
 
     async def _attempt(self, attempt: Attempt, key: str, act: Awaitable[None]) -> bool:
         """Begin something and tell whether that went well; why it did not is seen at the next look."""
@@ -291,10 +295,18 @@ class RevisionController:
         return describe(promoted, version, deployment, revision, lock=lock)
 
     def _fetch_promoted(self, promoted: Promotion) -> Fetch:
-        """Copy what was promoted out of the staging store, and nothing else."""
+        """Copy what was promoted out of production's own store, where it may be, or staging's, and nothing else."""
+        production, staging = self._stores[Environment.PRODUCTION], self._stores[Environment.STAGING]
 
         async def fetch(into: Path, report: ReportBytes) -> None:
-            await self._stores[Environment.STAGING].copy_out(promoted.digest, into, report)
+            try:
+                await production.copy_out(promoted.digest, into, report)
+            except ArtifactDigestMismatch as damage:
+                try:
+                    await staging.copy_out(promoted.digest, into, report)
+                except ArtifactDigestMismatch as error:
+                    # Staging forgets what was deleted there; what matters then is what befell production's.
+                    raise (damage if promoted.digest in await production.stored() else error) from error
 
         return fetch
 
