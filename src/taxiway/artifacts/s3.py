@@ -6,6 +6,7 @@ Nothing that a server says is repeated but its error code: messages of servers n
 from __future__ import annotations
 
 import importlib
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -162,6 +163,9 @@ def _open(place: S3Place) -> Any:
             hint="Install it with Taxiway: pip install 'taxiway[s3]'.",
             field="production.store_url",
         ) from error
+    for name in ("botocore", "aiobotocore", "s3fs", "fsspec"):
+        # Where somebody asks for everything to be logged, these would log what they sign, and what is answered.
+        logging.getLogger(name).setLevel(logging.WARNING)
     settings: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
         "read_timeout": READ_SECONDS,
