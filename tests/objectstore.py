@@ -66,7 +66,7 @@ class Bucket:
     def objects(self) -> S3Objects:
         return S3Objects(self.server.place(self.name, endpoint=self.endpoint))
 
-    def keys(self) -> list[str]:
+    def listed(self) -> list[str]:
         """List all keys, with the prefix."""
         page = self.objects._files.call_s3("list_objects_v2", Bucket=self.name)
         return sorted(each["Key"] for each in page.get("Contents", ()))
@@ -156,7 +156,7 @@ def proxy(object_server: ObjectServer) -> Iterator[Proxy]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             return
 
         def pass_on(self) -> None:

@@ -111,6 +111,19 @@ class ProductionSettings(Section):
     allow_plain_isolation: bool = Field(
         False, description="Promote also where a pod of staging could read production's files."
     )
+    store_url: str = Field(
+        "", description="Where production's snapshots and bundles are kept: '' for files, or s3://bucket/prefix."
+    )
+    store_endpoint: str = Field("", description="URL of an S3-compatible store; '': AWS, or AWS_ENDPOINT_URL.")
+    store_region: str = Field("", description="Its region; '': AWS_REGION, AWS_DEFAULT_REGION or AWS's settings file.")
+    store_access_key_id: SecretStr = Field(
+        SecretStr(""), description="'': found as AWS's own tools find credentials: variables, files, roles."
+    )
+    store_secret_access_key: SecretStr = Field(SecretStr(""), description="Belongs to the access key's id.")
+    scrub_hours: float = Field(
+        168, ge=0.01, description="Hours from the end of a scrub, which reads every kept snapshot again, to the next."
+    )
+    scrub_mib_per_second: int = Field(20, ge=1, description="What a scrub reads at most.")
 
 
 class LimitSettings(Section):

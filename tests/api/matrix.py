@@ -121,6 +121,8 @@ ROWS = (
     Row(f"POST {D}/{{deployment}}/access-tokens",         401, 403, 403, 403, 201, body={"caller": "till 8"}),
     Row(f"DELETE {D}/{{deployment}}/access-tokens/{{token}}", 401, 403, 403, 403, 200,
         fill=(("token", "production_token"),)),
+    Row("GET /api/v1/production/scrubs",            401, 403, 403, 403, 200),
+    Row("POST /api/v1/production/scrubs",           401, 403, 403, 403, 202),
     Row(f"GET {V}/pods",                            401, 404, 200, 200, 200),
     Row(f"GET {V}/logs/{{kind}}",                   401, 404, 200, 200, 200),
     Row(f"GET {V}/logs/{{kind}}/stream",            401, 404, 200, 200, 200),

@@ -33,6 +33,7 @@ from taxiway.services.passwords import PasswordHasher
 from taxiway.services.projects import Projects
 from taxiway.services.promotions import PromotionRequest, Promotions
 from taxiway.services.runs import Runs
+from taxiway.services.scrubs import Scrubs
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
 from taxiway.store import revisions, snapshots
@@ -150,6 +151,7 @@ class World:
                 nudge=self.nudge,
                 now=now,
             ),
+            scrubs=Scrubs(database=database, now=now),
             access_tokens=AccessTokens(database=database, signer=FakeSigner(), nudge=self.nudge, now=now),
             logs=self.logs,
             pods_of=lambda revision: self.pods.get(revision, ()),

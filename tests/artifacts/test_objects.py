@@ -62,7 +62,7 @@ async def failed(store: FileSnapshotStore) -> Failure:
 async def test_objects_are_named_by_content_and_the_manifest_comes_last(bucket: Bucket, tmp_path: Path) -> None:
     store = a_store(bucket, tmp_path)
     digest = await a_snapshot(store, fetch=a_fetch({**FILES, "again.py": FILES["code/rules.py"]}))
-    keys = bucket.keys()
+    keys = bucket.listed()
     assert len(keys) == 4, "equal files share an object"
     assert keys[-1] == f"{PREFIX}manifests/{digest}.json"
     assert all(key.startswith(f"{PREFIX}files/{digest}/") for key in keys[:-1])
@@ -98,7 +98,7 @@ async def test_a_changed_object_is_found_and_named_before_a_pod_gets_it(
 ) -> None:
     digest = await a_snapshot(a_store(bucket, tmp_path / "one"))
     store = a_store(bucket, tmp_path / "two")
-    (key,) = (key for key in bucket.keys() if "files" in key and bucket.read(key) == FILES["model/weights.bin"])
+    (key,) = (key for key in bucket.listed() if "files" in key and bucket.read(key) == FILES["model/weights.bin"])
     bucket.write(key, CHANGES[change](bucket.read(key)))
     await store.begin(KEY, refilled(store, digest))
     failure = await failed(store)
@@ -115,13 +115,13 @@ async def test_a_changed_object_is_found_and_named_before_a_pod_gets_it(
 async def test_a_changed_manifest_and_a_missing_object_are_named(bucket: Bucket, tmp_path: Path) -> None:
     store = a_store(bucket, tmp_path / "one")
     digest = await a_snapshot(store)
-    manifest_key = bucket.keys()[-1]
+    manifest_key = bucket.listed()[-1]
     whole = bucket.read(manifest_key)
     bucket.write(manifest_key, flipped(whole))
     with pytest.raises(ArtifactDigestMismatch, match=r"manifest\.json was changed"):
         await store.verify(digest)
     bucket.write(manifest_key, whole)
-    bucket.delete(bucket.keys()[0])
+    bucket.delete(bucket.listed()[0])
     with pytest.raises(ArtifactDigestMismatch, match="is missing"):
         await store.verify(digest)
 
@@ -144,7 +144,7 @@ async def test_a_scrub_makes_a_damaged_copy_whole_from_whole_objects(bucket: Buc
 async def test_a_scrub_leaves_a_damaged_object_and_says_so(bucket: Bucket, tmp_path: Path) -> None:
     store = a_store(bucket, tmp_path)
     digest = await a_snapshot(store)
-    key = bucket.keys()[0]
+    key = bucket.listed()[0]
     bucket.write(key, b"other")
     (found,) = await store.scrub(digest, no_pace)
     assert (found.place, found.is_mended) == (Place.STORE, False)
@@ -156,7 +156,7 @@ async def test_a_scrub_leaves_a_damaged_object_and_says_so(bucket: Bucket, tmp_p
 async def test_where_both_are_damaged_nothing_is_made_of_either(bucket: Bucket, tmp_path: Path) -> None:
     store = a_store(bucket, tmp_path)
     digest = await a_snapshot(store)
-    bucket.write(bucket.keys()[0], b"other")
+    bucket.write(bucket.listed()[0], b"other")
     damaged = store.locate(digest) / "files" / "MLmodel"
     damaged.chmod(0o600)
     damaged.write_bytes(b"other")
@@ -171,7 +171,7 @@ async def test_a_scrub_stores_anew_what_the_object_store_lacks(bucket: Bucket, t
     store = a_store(bucket, tmp_path)  # the store was files until today
     (found,) = await store.scrub(digest, no_pace)
     assert (found.path, found.is_mended) == ("manifest.json", True)
-    bucket.delete(bucket.keys()[1])
+    bucket.delete(bucket.listed()[1])
     (found,) = await store.scrub(digest, no_pace)
     assert (found.place, found.is_mended) == (Place.STORE, True)
     assert list(await store.scrub(digest, no_pace)) == []
@@ -299,7 +299,7 @@ async def test_a_copy_that_is_cancelled_leaves_no_snapshot_and_can_be_begun_agai
     while not any(seen.startswith("PUT") for seen in proxy.faults.seen):
         await asyncio.sleep(0.01)
     await store.cancel(KEY)
-    assert not any("manifests/" in key for key in bucket.keys())
+    assert not any("manifests/" in key for key in bucket.listed())
     assert await store.observe(KEY) is None
     proxy.faults.clear()
     await store.verify(await a_snapshot(store))
@@ -392,14 +392,14 @@ async def test_killed_at_any_step_of_a_copy_it_is_there_whole_or_not_at_all_and_
         home = tmp_path / str(point)
         was_killed = killed_at(point, bucket, home, "copy")
         store = a_store(bucket, home)
-        for digest in [key for key in bucket.keys() if "manifests/" in key]:
+        for digest in [key for key in bucket.listed() if "manifests/" in key]:
             await store.verify(SnapshotId(Path(digest).stem))
         assert [path.name for path in home.iterdir() if path.name.startswith(".")] == []
         digest = await a_snapshot(store)
         await store.verify(digest)
         await store.cancel(KEY)
         await store.drop(digest)
-        assert bucket.keys() == []
+        assert bucket.listed() == []
         delete(home)
         last = point
         if not was_killed:
@@ -417,11 +417,9 @@ async def test_killed_at_any_step_of_a_deletion_it_ends_deleted(bucket: Bucket, 
         store = a_store(bucket, home)
         for digest in await store.stored():
             await store.drop(digest)
-        assert bucket.keys() == []
+        assert bucket.listed() == []
         assert await store.stored() == []
         last = point
         if not was_killed:
             break
     assert last >= 8, f"only {last} steps"
-
-

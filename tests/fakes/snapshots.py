@@ -67,8 +67,10 @@ class FakeSnapshotStore:
         self.contents: dict[SnapshotId, dict[str, bytes]] = {}
         self.tampered: dict[SnapshotId, str] = {}
         """The file that ``verify`` will name."""
+        self.not_at_hand: set[SnapshotId] = set()
+        """Kept elsewhere, and not on this host."""
         self.away: TaxiwayError | None = None
-        """What a scrub raises: the store does not answer."""
+        """What a scrub and a copy out raise: the store does not answer."""
         self.place, self.mends = Place.STORE, False
         """Which copy a scrub finds tampered with, and whether it makes it whole again."""
         self.begun = 0
@@ -80,7 +82,7 @@ class FakeSnapshotStore:
         known = self._copies.get(key)
         if known is not None:
             state, digest = known.progress.state, known.progress.digest
-            if state is CopyState.RUNNING or (state is CopyState.DONE and digest in self.contents):
+            if state is CopyState.RUNNING or (state is CopyState.DONE and self._has(digest)):
                 return
         self.begun += 1
         progress = CopyProgress(state=CopyState.RUNNING, bytes_done=0, bytes_total=None)
@@ -111,6 +113,7 @@ class FakeSnapshotStore:
         size = sum(len(content) for content in files.values())
         digest = SnapshotId(hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest())
         self.contents[digest] = files
+        self.not_at_hand.discard(digest)
         return CopyProgress(
             state=CopyState.DONE, bytes_done=size, bytes_total=size, digest=digest, file_count=len(files)
         )
@@ -125,6 +128,8 @@ class FakeSnapshotStore:
             raise ArtifactDigestMismatch(f"The file '{self.tampered[digest]}' was changed.", hint="Convert it again.")
 
     async def copy_out(self, digest: SnapshotId, into: Path, report: ReportBytes) -> None:
+        if self.away is not None:
+            raise self.away
         await self.verify(digest)
         for name, content in self.contents[digest].items():
             (into / name).parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +144,10 @@ class FakeSnapshotStore:
         return sorted(self.contents)
 
     async def is_at_hand(self, digest: SnapshotId) -> bool:
-        return digest in self.contents
+        return self._has(digest)
+
+    def _has(self, digest: SnapshotId | None) -> bool:
+        return digest in self.contents and digest not in self.not_at_hand
 
     async def scrub(self, digest: SnapshotId, pace: Pace) -> Sequence[Found]:
         if self.away is not None:

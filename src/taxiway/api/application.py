@@ -24,6 +24,7 @@ from taxiway.api import (
     problems,
     production,
     projects,
+    scrubs,
     sessions,
     tracking,
     users,
@@ -50,6 +51,7 @@ ROUTERS = (
     models.router,
     access_tokens.router,
     production.router,
+    scrubs.router,
     logs.router,
     platform.plain_router,
 )

@@ -24,6 +24,7 @@ from taxiway.services.events import Events
 from taxiway.services.projects import Projects
 from taxiway.services.promotions import Promotions
 from taxiway.services.runs import Runs
+from taxiway.services.scrubs import Scrubs
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
 
@@ -44,6 +45,7 @@ class ApiServices:
     conversions: Conversions
     deployments: Deployments
     promotions: Promotions
+    scrubs: Scrubs
     access_tokens: AccessTokens
     logs: LogStore
     pods_of: Callable[[RevisionId], Sequence[PodObservation]]

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 
@@ -45,6 +45,7 @@ from taxiway.services.passwords import PasswordHasher
 from taxiway.services.projects import Projects
 from taxiway.services.promotions import Promotions
 from taxiway.services.runs import Runs
+from taxiway.services.scrubs import Scrubs
 from taxiway.services.sessions import Sessions
 from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.services.users import Users
@@ -110,6 +111,8 @@ async def _serve(
         conversions=services.conversions,
         projects=services.projects,
         metrics=metrics,
+        scrub_every=timedelta(hours=settings.production.scrub_hours),
+        scrub_bytes_per_second=settings.production.scrub_mib_per_second << 20,
         now=now,
     )
     api = create_api(
@@ -182,6 +185,7 @@ def open_services(
 ) -> ApiServices:
     """Make every service, and what else the API shows."""
     hasher, host = PasswordHasher(), host_capacity()
+    scrubs = Scrubs(database=database, now=now)
     capacity = Capacity(memory_bytes=host.memory_bytes, cpus=host.cpus)
     return ApiServices(
         users=Users(database=database, hasher=hasher, now=now),
@@ -209,10 +213,11 @@ def open_services(
             nudge=nudges,
             now=now,
         ),
+        scrubs=scrubs,
         access_tokens=AccessTokens(database=database, signer=adapters.signer, nudge=nudges, now=now),
         logs=adapters.logs,
         pods_of=observed.pods,
-        platform=PlatformView(settings, observed).look,
+        platform=PlatformView(settings, observed, scrubs).look,
         public_url=settings.public_url,
         default_resources=default_resources(settings),
         default_options=default_options(settings),
@@ -223,8 +228,9 @@ def open_services(
 class PlatformView:
     """Says how the platform as a whole is."""
 
-    def __init__(self, settings: Settings, observed: Observed) -> None:
+    def __init__(self, settings: Settings, observed: Observed, scrubs: Scrubs) -> None:
         self._settings = settings
+        self._scrubs = scrubs
         self._observed = observed
         self._isolation = ""
 
@@ -234,6 +240,7 @@ class PlatformView:
         if not self._isolation:
             self._isolation = await asyncio.to_thread(_isolation_in_force, self._settings)
         rejection = self._observed.rejection
+        refused = [f"The gateway refused the newest routing table: {rejection.message}"] if rejection else []
         return PlatformFacts(
             version=VERSION,
             public_url=self._settings.public_url,
@@ -250,7 +257,7 @@ class PlatformView:
                 for engine in engines
             ),
             isolation=self._isolation,
-            notes=(f"The gateway refused the newest routing table: {rejection.message}",) if rejection else (),
+            notes=(*refused, *await self._scrubs.notes()),
         )
 
 

@@ -46,11 +46,20 @@ _log = structlog.get_logger()
 class Objects(Protocol):
     """What is asked of an object store; every method blocks. See S3Objects."""
 
-    def put(self, key: str, source: Path, go_on: Callable[[int], None]) -> None: ...
-    def put_bytes(self, key: str, content: bytes) -> None: ...
-    def read(self, key: str) -> Iterator[bytes]: ...
-    def names(self, below: str) -> Sequence[str]: ...
-    def delete(self, key: str) -> None: ...
+    def put(self, key: str, source: Path, go_on: Callable[[int], None]) -> None:
+        """Store a file, whole or not at all; ``go_on`` is told how much has gone, and may raise to stop it."""
+
+    def put_bytes(self, key: str, content: bytes) -> None:
+        """Store bytes, whole or not at all."""
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """Read an object to its end, piece by piece. Raises ObjectMissing."""
+
+    def names(self, below: str) -> Sequence[str]:
+        """List the names right below a key that ends in a slash."""
+
+    def delete(self, key: str) -> None:
+        """Delete an object. One that is not there: no error."""
 
 
 class ObjectSnapshotStore(FileSnapshotStore):

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -53,7 +54,13 @@ def parse_store_url(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     prefix = parts.path.strip("/")
     is_plain = re.fullmatch(r"[A-Za-z0-9._/-]*", prefix) and "//" not in prefix and ".." not in prefix
-    if parts.scheme != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc) or not is_plain:
+    if (
+        parts.scheme != "s3"
+        or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc)
+        or not is_plain
+        or parts.query
+        or parts.fragment
+    ):
         raise InvalidInput(
             "production.store_url is no s3://bucket/prefix.",
             hint="For example s3://taxiway-production/models; credentials are settings of their own.",
@@ -89,17 +96,14 @@ class S3Objects:
 
     def put_bytes(self, key: str, content: bytes) -> None:
         """Store bytes as an object."""
-        self._ask(
-            lambda: self._files.call_s3("put_object", Bucket=self._bucket, Key=self._prefix + key, Body=content)
-        )
+        self._ask(lambda: self._files.call_s3("put_object", Bucket=self._bucket, Key=self._prefix + key, Body=content))
 
     def read(self, key: str) -> Iterator[bytes]:
         """Read an object to its end, piece by piece, each a request of its own. Raises ObjectMissing."""
         start = 0
         while True:
-            end = start + READ_BYTES
             try:
-                piece = self._ask(lambda start=start, end=end: self._read(key, start, end))
+                piece = self._ask(partial(self._read, key, start, start + READ_BYTES))
             except _PastTheEnd:
                 return
             if piece:
@@ -112,12 +116,12 @@ class S3Objects:
         return bytes(self._files.cat_file(self._name(key), start=start, end=end))
 
     def names(self, below: str) -> Sequence[str]:
-        """List the names right below a key that ends in ``/``, without it: of objects, and of what is before a ``/``."""
+        """List the names right below a key that ends in a slash: those of objects, and of what ends in a slash."""
         found: list[str] = []
         where = self._prefix + below
         more: dict[str, str] = {}
         while True:
-            page: Mapping[str, Any] = self._ask(lambda more=more: self._list(where, more))
+            page: Mapping[str, Any] = self._ask(partial(self._list, where, more))
             found += [str(each["Key"])[len(where) :] for each in page.get("Contents", ())]
             found += [str(each["Prefix"])[len(where) :].rstrip("/") for each in page.get("CommonPrefixes", ())]
             if not page.get("IsTruncated"):
@@ -210,7 +214,7 @@ def _explained(error: Exception, bucket: str) -> Exception:
         return _PastTheEnd()
     if code in ("NoSuchKey", "404"):
         return ObjectMissing()
-    if 400 <= status < 500 and status not in (408, 429) or code == "NoSuchBucket":
+    if (400 <= status < 500 and status not in (408, 429)) or code == "NoSuchBucket":
         return _refused(bucket, f"{code}, status {status}")
     return StoreUnavailable(
         f"The object store with bucket {bucket} cannot answer: {code}, status {status}.",

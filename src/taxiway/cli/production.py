@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taxiway.cli import scrubs
 from taxiway.cli.models import Cpus, Memory, Version, print_log, split_version
 from taxiway.cli.output import (
     AsJson,
@@ -42,6 +43,7 @@ token = typer.Typer(help="Access tokens of production deployments.", no_args_is_
 def add_to(application: typer.Typer) -> None:
     """Add the commands of this file."""
     production.add_typer(token, name="token")
+    scrubs.add_to(production)
     application.add_typer(production, name="production")
 
 

@@ -37,6 +37,8 @@ class Topic(StrEnum):
     """The one word per deployment that people see."""
     REVISION = "revision"
     """The state of one of a deployment's revisions."""
+    SNAPSHOT = "snapshot"
+    """The files that a deployment's revisions have: what a scrub found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -259,7 +259,7 @@ def _advance_copy(view: RevisionView, now: datetime) -> tuple[SnapshotCopy, Begi
 
 
 def _waits_for_tracking(view: RevisionView) -> bool:
-    """Tell whether a revision that served could not be copied anew because what has them is away, and not for too long."""
+    """Tell whether a revision that served could not be copied anew because MLflow or the store is away, for now."""
     failure = view.copy.failure if view.copy is not None else None
     is_away = failure is not None and failure.reason in (TrackingUnavailable.reason, StoreUnavailable.reason)
     return is_away and view.revision.failure is not None and view.waited < TRACKING_PATIENCE

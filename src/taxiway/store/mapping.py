@@ -15,6 +15,7 @@ from taxiway.domain.environments import EnvironmentRequest
 from taxiway.domain.models import LoggedModelRef, ModelFacts
 from taxiway.domain.promotions import GateResult
 from taxiway.domain.revisions import ScoringOptions
+from taxiway.domain.scrubs import Damage
 
 T = TypeVar("T")
 
@@ -42,4 +43,5 @@ logged_model_ref = Document[LoggedModelRef](TypeAdapter(LoggedModelRef))
 model_facts = Document[ModelFacts](TypeAdapter(ModelFacts))
 scoring_options = Document[ScoringOptions](TypeAdapter(ScoringOptions))
 gates = Document[tuple[GateResult, ...]](TypeAdapter(tuple[GateResult, ...]))
+damages = Document[tuple[Damage, ...]](TypeAdapter(tuple[Damage, ...]))
 conversion = Document[Conversion](TypeAdapter(Conversion))
