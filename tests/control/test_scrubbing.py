@@ -160,7 +160,7 @@ async def test_one_that_a_killed_control_plane_began_is_run_by_the_next(kit: Kit
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (await kit.newest()).ended_at is None
-    del store.scrub  # type: ignore[attr-defined]
+    del store.scrub
     await kit.another().look()
     assert (await kit.newest()).id == asked.id
     assert (await kit.newest()).ended_at is not None

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 import re
 import secrets
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import structlog
 
@@ -38,7 +40,10 @@ MAKING, _LEAVING = ".new-", ".old-"
 _TRY_AGAIN = "See the platform's log, then switch it ON to try again."
 _log = structlog.get_logger()
 
+SLOW_THREADS = 8
+
 T = TypeVar("T")
+P = ParamSpec("P")
 FreeBytes = Callable[[Path], int]
 
 
@@ -100,6 +105,8 @@ class FileSnapshotStore:
         self._free_bytes_of = free_bytes_of
         self._copies: dict[ModelVersionId, Copy] = {}
         self._pinning = asyncio.Lock()
+        self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="snapshots")
+        """For what may take hours; a scrub or a slow network must not take the threads that all others share."""
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in home.iterdir():
             if leftover.name.startswith((MAKING, _LEAVING)):
@@ -198,7 +205,7 @@ class FileSnapshotStore:
 
     async def scrub(self, digest: SnapshotId, pace: Pace) -> Sequence[Found]:
         """Read every file again and name the first that is not what was sealed."""
-        return await asyncio.to_thread(self._look_at, digest, pace, Place.STORE)
+        return await self._slowly(self._look_at, digest, pace, Place.STORE)
 
     def locate(self, digest: SnapshotId) -> Path:
         """Return the directory with ``files/`` and ``manifest.json``; it may be missing."""
@@ -256,6 +263,10 @@ class FileSnapshotStore:
 
     async def _withdraw(self, digest: SnapshotId) -> None:
         """Delete a copy where else it is kept. Here that is nowhere."""
+
+    async def _slowly(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        call = functools.partial(work, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._slow, call)
 
     def _look_at(self, digest: SnapshotId, pace: Pace, place: Place) -> list[Found]:
         try:
@@ -320,9 +331,9 @@ class FileSnapshotStore:
 # ------------------------------------------------------------------ files; all of this runs in threads
 
 
-async def in_thread(copy: Copy, work: Callable[[], T]) -> T:
+async def in_thread(copy: Copy, work: Callable[[], T], threads: Executor | None = None) -> T:
     """Run ``work`` in a thread; cancelled, tell it to stop and wait until it has, so that nothing is written after."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
+    running = asyncio.get_running_loop().run_in_executor(threads, work)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

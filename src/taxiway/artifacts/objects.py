@@ -82,7 +82,7 @@ class ObjectSnapshotStore(FileSnapshotStore):
     async def verify(self, digest: SnapshotId) -> None:
         """Compare every object with the manifest, and this host's copy where there is one."""
         handle = Copy()
-        found = await in_thread(handle, lambda: self._look_at_objects(digest, handle.go_on))
+        found = await in_thread(handle, lambda: self._look_at_objects(digest, handle.go_on), self._slow)
         if found:
             raise _damaged(digest, found[0])
         if await self.is_at_hand(digest):
@@ -97,14 +97,14 @@ class ObjectSnapshotStore(FileSnapshotStore):
             handle.go_on()
             report(done, total)
 
-        await in_thread(handle, lambda: self._copy_out(digest, into, tell))
+        await in_thread(handle, lambda: self._copy_out(digest, into, tell), self._slow)
         self._read_whole.add(digest)
 
     async def stored(self) -> Sequence[SnapshotId]:
         """List what the object store has, whole or left half made, and what this host has."""
         local = await super().stored()
         running = {copy.digest for copy in self._copies.values()}
-        manifests, files = await asyncio.to_thread(self._names)
+        manifests, files = await self._slowly(self._names)
         return sorted({*local, *manifests, *(files - running)})
 
     async def scrub(self, digest: SnapshotId, pace: Pace) -> Sequence[Found]:
@@ -112,9 +112,9 @@ class ObjectSnapshotStore(FileSnapshotStore):
 
         An object that is damaged stays as it is: it tells what happened.
         """
-        remote = await asyncio.to_thread(self._look_at_objects, digest, pace)
+        remote = await self._slowly(self._look_at_objects, digest, pace)
         has_copy = await self.is_at_hand(digest)
-        local = await asyncio.to_thread(self._look_at, digest, pace, Place.LOCAL) if has_copy else []
+        local = await self._slowly(self._look_at, digest, pace, Place.LOCAL) if has_copy else []
         if local and not remote:
             return await self._mend_copy(digest, local, pace)
         if has_copy and not local and remote and all(found.message.endswith(f"{_MISSING}.") for found in remote):
@@ -134,7 +134,7 @@ class ObjectSnapshotStore(FileSnapshotStore):
             copy.go_on()
             copy.bytes_done = min(copy.bytes_done + count, 2 * size)
 
-        await in_thread(copy, lambda: self._upload(digest, entries, go_on))
+        await in_thread(copy, lambda: self._upload(digest, entries, go_on), self._slow)
 
     def _upload(self, digest: SnapshotId, entries: Sequence[manifest.FileEntry], go_on: Pace) -> None:
         place = self.locate(digest)
@@ -164,7 +164,7 @@ class ObjectSnapshotStore(FileSnapshotStore):
     async def _withdraw(self, digest: SnapshotId) -> None:
         """Delete the manifest first: what is left of an interruption is then no snapshot, and swept away."""
         self._read_whole.discard(digest)
-        await asyncio.to_thread(self._delete, digest)
+        await self._slowly(self._delete, digest)
 
     def _delete(self, digest: SnapshotId) -> None:
         self._objects.delete(f"{MANIFESTS}{digest}.json")
@@ -248,7 +248,7 @@ class ObjectSnapshotStore(FileSnapshotStore):
         """Take the place of this host's copy with another one out of the object store, which is whole."""
         making = self._home / f"{MAKING}{secrets.token_hex(8)}"
         try:
-            await asyncio.to_thread(self._make_copy, digest, making, pace)
+            await self._slowly(self._make_copy, digest, making, pace)
             async with self._pinning:
                 # Dropped meanwhile, it stays away.
                 if await self.is_at_hand(digest):
@@ -268,8 +268,8 @@ class ObjectSnapshotStore(FileSnapshotStore):
 
     async def _mend_objects(self, digest: SnapshotId, remote: Sequence[Found], pace: Pace) -> Sequence[Found]:
         """Store what is missing anew; what is there and whole is not touched."""
-        entries = await asyncio.to_thread(manifest.verify, self.locate(digest), digest, pace)
-        await asyncio.to_thread(self._upload, digest, entries, pace)
+        entries = await self._slowly(manifest.verify, self.locate(digest), digest, pace)
+        await self._slowly(self._upload, digest, entries, pace)
         _log.warning("missing objects of a snapshot stored anew", snapshot=digest, path=remote[0].path)
         return [replace(found, is_mended=True) for found in remote]
 
