@@ -193,10 +193,7 @@ class SnapshotStore(Protocol):
         """
 
     async def stored(self) -> Sequence[SnapshotId]:
-        """List the copies that take room, wanted or not, and what a crash left half made under a digest."""
-
-    async def is_at_hand(self, digest: SnapshotId) -> bool:
-        """Tell whether a copy is where ``locate`` says, for pods of this host. Asks nobody else."""
+        """List the copies on this host's disk, wanted or not. Asks nobody else."""
 
     async def scrub(self, digest: SnapshotId, pace: Pace) -> Sequence[Found]:
         """Read every file again, wherever copies are kept, and name those that are not what was sealed.
@@ -217,6 +214,12 @@ class BundleStore(Protocol):
 
     async def drop(self, key: ModelVersionId) -> None:
         """Delete a bundle. An unknown one is already gone: no error."""
+
+    async def scrub(self, key: ModelVersionId) -> Sequence[Found]:
+        """Check a bundle's signature wherever it is kept; name what is damaged, and mend what is whole elsewhere.
+
+        Kept nowhere: nothing is found. Deletes nothing. Raises StoreUnavailable or StoreRefused.
+        """
 
 
 class EnvironmentBuilder(Protocol):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from taxiway.artifacts.bundles import KEYS, bundles_in, opened
+from taxiway.artifacts.bundles import KEYS, FileBundleStore, bundles_in, opened, write
 from taxiway.artifacts.object_bundles import ObjectBundleStore
 from taxiway.domain.errors import ArtifactDigestMismatch, StoreUnavailable
+from taxiway.domain.scrubs import Place
 from taxiway.keys.signer import BUNDLES, FileSigner
 from tests.artifacts.test_bundles import FIRST, SECOND
 from tests.objectstore import Bucket, Proxy, bucket, object_server, proxy
@@ -69,3 +71,49 @@ async def test_one_that_somebody_changed_is_refused(bucket: Bucket, tmp_path: Pa
     with pytest.raises(ArtifactDigestMismatch, match=f"{FIRST}.json is not what was signed"):
         await store.keep(FIRST, DOCUMENT)
     assert bundles_in(tmp_path / "two") == []
+
+
+async def test_a_scrub_mends_what_is_whole_elsewhere_and_leaves_a_damaged_object(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    home = tmp_path / "one"
+    store = a_store(bucket, home, private=tmp_path / "private")
+    assert list(await store.scrub(FIRST)) == []
+    await store.keep(FIRST, DOCUMENT)
+    assert list(await store.scrub(FIRST)) == []
+    whole, ours = bucket.read(WHERE), home / f"{FIRST}.json"
+
+    damages: tuple[Callable[[], None], ...] = (
+        ours.unlink,
+        lambda: write(home, ours.name, b"{}"),
+        lambda: link(ours, tmp_path / "x"),
+    )
+    for damage in damages:
+        damage()
+        (found,) = await store.scrub(FIRST)
+        assert (found.path, found.place, found.is_mended) == (ours.name, Place.LOCAL, True)
+        assert (ours.read_bytes(), ours.is_symlink()) == (whole, False)
+
+    bucket.delete(WHERE)
+    (found,) = await store.scrub(FIRST)
+    assert (found.place, found.is_mended, bucket.read(WHERE)) == (Place.STORE, True, whole)
+
+    bucket.write(WHERE, b"{}")
+    (found,) = await store.scrub(FIRST)
+    assert (found.place, found.is_mended, bucket.read(WHERE)) == (Place.STORE, False, b"{}")
+    assert ours.read_bytes() == whole
+
+
+def link(path: Path, elsewhere: Path) -> None:
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+async def test_a_scrub_of_files_names_a_bundle_that_is_not_what_was_signed(tmp_path: Path) -> None:
+    signer = FileSigner(tmp_path / "private", BUNDLES)
+    store = FileBundleStore(tmp_path / "one", sign=signer.sign_bytes, public_keys=signer.public_keys())
+    await store.keep(FIRST, DOCUMENT)
+    assert list(await store.scrub(FIRST)) == list(await store.scrub(SECOND)) == []
+    write(tmp_path / "one", f"{FIRST}.json", (tmp_path / "one" / f"{FIRST}.json").read_bytes().replace(b"asked", b"a"))
+    (found,) = await store.scrub(FIRST)
+    assert (found.path, found.place, found.is_mended) == (f"{FIRST}.json", Place.STORE, False)

@@ -72,10 +72,9 @@ async def test_objects_are_named_by_content_and_the_manifest_comes_last(bucket: 
 async def test_another_host_makes_its_copy_of_the_objects(bucket: Bucket, tmp_path: Path) -> None:
     digest = await a_snapshot(a_store(bucket, tmp_path / "one"))
     store = a_store(bucket, tmp_path / "two")
-    assert await store.stored() == [digest]
-    assert not await store.is_at_hand(digest)
+    assert await store.stored() == []
     assert await a_snapshot(store, fetch=refilled(store, digest)) == digest
-    assert await store.is_at_hand(digest)
+    assert digest in await store.stored()
     assert (store.locate(digest) / "files" / "code" / "rules.py").read_bytes() == FILES["code/rules.py"]
 
 
@@ -104,7 +103,7 @@ async def test_a_changed_object_is_found_and_named_before_a_pod_gets_it(
     failure = await failed(store)
     assert failure.reason == "ArtifactDigestMismatch"
     assert "model/weights.bin was changed" in failure.message
-    assert not await store.is_at_hand(digest)
+    assert digest not in await store.stored()
     with pytest.raises(ArtifactDigestMismatch, match=r"model/weights\.bin was changed"):
         await store.verify(digest)
     # Promoted again, from where it is whole.
@@ -150,7 +149,7 @@ async def test_a_scrub_leaves_a_damaged_object_and_says_so(bucket: Bucket, tmp_p
     assert (found.place, found.is_mended) == (Place.STORE, False)
     assert found.path in FILES
     assert bucket.read(key) == b"other"
-    assert await store.is_at_hand(digest), "pods go on with this host's copy"
+    assert digest in await store.stored(), "pods go on with this host's copy"
 
 
 async def test_where_both_are_damaged_nothing_is_made_of_either(bucket: Bucket, tmp_path: Path) -> None:
@@ -205,7 +204,7 @@ async def test_a_refusal_and_an_outage_have_their_reason_and_leave_pods_files(
     assert (failure.reason, failure.retryable) == (reason, True)
     assert says in failure.message
     assert failure.hint
-    assert await store.is_at_hand(there)
+    assert there in await store.stored()
     told = f"{failure} {caplog.text}"
     assert SECRET not in told
     assert ACCESS_KEY not in failure.message + failure.hint
@@ -254,7 +253,7 @@ async def test_a_store_that_is_away_is_unavailable_and_one_of_nobody_refuses(
 ) -> None:
     away = Bucket(server=bucket.server, name=bucket.name, endpoint="http://127.0.0.1:9")
     with pytest.raises(StoreUnavailable):
-        await a_store(away, tmp_path).stored()
+        await a_store(away, tmp_path).verify(SnapshotId("ab" * 32))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -305,25 +304,42 @@ async def test_a_copy_that_is_cancelled_leaves_no_snapshot_and_can_be_begun_agai
     await store.verify(await a_snapshot(store))
 
 
-async def test_what_was_left_half_made_is_listed_and_dropped_but_not_what_is_under_way(
+async def test_what_is_under_way_is_not_dropped_and_nothing_of_others_ever(
     bucket: Bucket, proxy: Proxy, tmp_path: Path
 ) -> None:
-    left = SnapshotId("ab" * 32)
-    bucket.write(f"{PREFIX}files/{left}/{'cd' * 32}", b"half")
-    bucket.write(f"{PREFIX}files/stranger/x", b"not ours")
+    stranger = SnapshotId("ab" * 32)
+    strange = [f"{PREFIX}files/{stranger}/{'cd' * 32}", f"{PREFIX}manifests/{stranger}.json"]
+    for key in strange:
+        bucket.write(key, b"not ours")
     store = a_store(through(bucket, proxy), tmp_path)
     proxy.faults.seconds, proxy.faults.method = 0.3, "PUT"
     await store.begin(KEY, a_fetch())
     while not any(seen.startswith("PUT") for seen in proxy.faults.seen):
         await asyncio.sleep(0.01)
-    listed = await store.stored()
-    assert left in listed
-    running = [digest for digest in listed if digest != left]
-    for digest in listed:
-        await store.drop(digest)
+    (running,) = await store.stored()
+    await store.drop(running)
     assert (await ended(store)).state is CopyState.DONE
-    assert await store.stored() == running, "what runs was not dropped, and what was left is gone"
-    assert bucket.read(f"{PREFIX}files/stranger/x") == b"not ours"
+    assert await store.stored() == [running]
+    await store.verify(running)
+    await store.cancel(KEY)
+    await store.drop(running)
+    assert bucket.listed() == strange
+
+
+async def test_a_copy_that_failed_half_way_is_known_and_dropped_as_a_whole(
+    bucket: Bucket, proxy: Proxy, tmp_path: Path
+) -> None:
+    store = a_store(through(bucket, proxy), tmp_path)
+    await store.begin(KEY, a_fetch())
+    while not bucket.listed():
+        await asyncio.sleep(0)
+    proxy.faults.status, proxy.faults.code = 500, "InternalError"
+    await failed(store)
+    assert bucket.listed()
+    proxy.faults.clear()
+    (left,) = await store.stored()
+    await store.drop(left)
+    assert bucket.listed() == await store.stored() == []
 
 
 KILLED = """

@@ -36,6 +36,7 @@ class Kit:
         return Scrubber(
             database=self.plane.database,
             stores={Environment.STAGING: self.plane.world.store, Environment.PRODUCTION: self.plane.world.vault},
+            bundles=self.plane.world.bundles,
             now=self.plane.world.clock,
             period=PERIOD,
             bytes_per_second=1 << 30,
@@ -90,6 +91,15 @@ async def test_damage_is_an_event_of_every_deployment_that_it_befalls_and_needs_
     assert [event.subject for event in events] == [(await kit.plane.deployments.detail(ACME)).deployment.id]
     assert [len(scrub.unmended) for scrub in kit.told] == [1]
     assert kit.plane.world.vault.contents.keys() == {digest}, "nothing is deleted"
+
+
+async def test_a_damaged_bundle_is_damage_of_its_snapshot(kit: Kit) -> None:
+    (key,) = kit.plane.world.bundles.documents
+    kit.plane.world.bundles.tampered.add(key)
+    await kit.scrubber.look()
+    (damage,) = (await kit.newest()).damages
+    assert (damage.path, damage.snapshot) == (f"{key}.json", *kit.plane.world.vault.contents)
+    assert len(await kit.events("SnapshotDamaged")) == 1
 
 
 async def test_what_is_known_is_not_told_again_and_its_end_is(kit: Kit) -> None:

@@ -49,12 +49,17 @@ class FakeBundleStore:
 
     def __init__(self) -> None:
         self.documents: dict[ModelVersionId, Mapping[str, Any]] = {}
+        self.tampered: set[ModelVersionId] = set()
 
     async def keep(self, key: ModelVersionId, document: Mapping[str, Any]) -> None:
         self.documents.setdefault(key, document)
 
     async def drop(self, key: ModelVersionId) -> None:
         self.documents.pop(key, None)
+
+    async def scrub(self, key: ModelVersionId) -> Sequence[Found]:
+        name = f"{key}.json"
+        return [Found(path=name, place=Place.STORE, message=f"{name} is not what was signed.")] * (key in self.tampered)
 
 
 class FakeSnapshotStore:
@@ -141,10 +146,7 @@ class FakeSnapshotStore:
             self.contents.pop(digest, None)
 
     async def stored(self) -> Sequence[SnapshotId]:
-        return sorted(self.contents)
-
-    async def is_at_hand(self, digest: SnapshotId) -> bool:
-        return self._has(digest)
+        return sorted(self.contents.keys() - self.not_at_hand)
 
     def _has(self, digest: SnapshotId | None) -> bool:
         return digest in self.contents and digest not in self.not_at_hand

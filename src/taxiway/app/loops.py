@@ -101,6 +101,7 @@ class Loops:
         scrubber = Scrubber(
             database=self._database,
             stores=self._adapters.snapshots,
+            bundles=self._adapters.bundles,
             now=self._now,
             period=self._scrub_every,
             bytes_per_second=self._scrub_bytes_per_second,

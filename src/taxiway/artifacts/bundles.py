@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from taxiway.domain.errors import ArtifactDigestMismatch
 from taxiway.domain.ids import ModelVersionId
+from taxiway.domain.scrubs import Found, Place
 from taxiway_scoring import manifest
 
 Sign = Callable[[bytes], tuple[str, bytes]]
@@ -52,18 +53,39 @@ class FileBundleStore:
             left.unlink(missing_ok=True)
         for key, raw in public_keys.items():
             if not (home / KEYS / key).exists():
-                _write(home / KEYS, key, base64.b64encode(raw) + b"\n")
+                write(home / KEYS, key, base64.b64encode(raw) + b"\n")
 
     async def keep(self, key: ModelVersionId, document: Mapping[str, Any]) -> None:
         """Sign a document and keep it. There already: no effect, for a bundle never changes."""
         if not (self._home / f"{key}.json").exists():
             content = await self._publish(key, self._signed(key, document))
-            _write(self._home, f"{key}.json", content)
+            write(self._home, f"{key}.json", content)
 
     async def drop(self, key: ModelVersionId) -> None:
         """Delete a bundle. An unknown one is already gone: no error."""
         await self._withdraw(key)
         (self._home / f"{key}.json").unlink(missing_ok=True)
+
+    async def scrub(self, key: ModelVersionId) -> Sequence[Found]:
+        """Check a bundle's signature, where it is kept."""
+        content = self._content(key)
+        return [] if content is None else self._look_at(key, content, Place.STORE)
+
+    def _content(self, key: ModelVersionId) -> bytes | None:
+        """Return the bundle of this host; nothing where it is no file, None where it is not there."""
+        if not os.path.lexists(self._home / f"{key}.json"):
+            return None
+        try:
+            return _read(self._home, f"{key}.json")
+        except ArtifactDigestMismatch:
+            return b""
+
+    def _look_at(self, key: ModelVersionId, content: bytes, place: Place) -> list[Found]:
+        try:
+            opened(content, key, self._home / KEYS)
+        except ArtifactDigestMismatch as error:
+            return [Found(path=f"{key}.json", place=place, message=error.message)]
+        return []
 
     def _signed(self, key: ModelVersionId, document: Mapping[str, Any]) -> bytes:
         signed = {"version": VERSION, "model_version": key, **document}
@@ -79,7 +101,8 @@ class FileBundleStore:
         """Delete a bundle where else it is kept. Here that is nowhere."""
 
 
-def _write(directory: Path, name: str, content: bytes) -> None:
+def write(directory: Path, name: str, content: bytes) -> None:
+    """Put a read-only file in place, whole or not at all."""
     making = directory / f".making-{secrets.token_hex(8)}"
     descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
     with os.fdopen(descriptor, "wb") as file:

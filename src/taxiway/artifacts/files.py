@@ -199,10 +199,6 @@ class FileSnapshotStore:
         """List the copies on disk, wanted or not."""
         return await asyncio.to_thread(self._stored)
 
-    async def is_at_hand(self, digest: SnapshotId) -> bool:
-        """Tell whether the copy is on disk."""
-        return await asyncio.to_thread(self.locate(digest).is_dir)
-
     async def scrub(self, digest: SnapshotId, pace: Pace) -> Sequence[Found]:
         """Read every file again and name the first that is not what was sealed."""
         return await self._slowly(self._look_at, digest, pace, Place.STORE)

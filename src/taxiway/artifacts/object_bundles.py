@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from taxiway.artifacts.bundles import KEYS, FileBundleStore, Sign, opened
+from taxiway.artifacts.bundles import KEYS, FileBundleStore, Sign, opened, write
 from taxiway.artifacts.objects import Objects
 from taxiway.artifacts.s3 import ObjectMissing
 from taxiway.domain.errors import ArtifactDigestMismatch
 from taxiway.domain.ids import ModelVersionId
+from taxiway.domain.scrubs import Found, Place
 
 BUNDLES = "bundles/"
 
@@ -31,6 +33,29 @@ class ObjectBundleStore(FileBundleStore):
 
     async def _withdraw(self, key: ModelVersionId) -> None:
         await asyncio.to_thread(self._objects.delete, f"{BUNDLES}{key}.json")
+
+    async def scrub(self, key: ModelVersionId) -> Sequence[Found]:
+        """Check the bundle of this host and that of the object store; what one of them lacks comes from the other."""
+        return await asyncio.to_thread(self._scrub, key)
+
+    def _scrub(self, key: ModelVersionId) -> list[Found]:
+        name = f"{key}.json"
+        ours, theirs = self._content(key), self._read(f"{BUNDLES}{name}")
+        if ours is None and theirs is None:
+            return []
+        local, remote = (
+            [Found(path=name, place=place, message=f"{name} is missing.")]
+            if content is None
+            else self._look_at(key, content, place)
+            for content, place in ((ours, Place.LOCAL), (theirs, Place.STORE))
+        )
+        if local and not remote and theirs is not None:
+            write(self._home, name, theirs)
+            return [replace(found, is_mended=True) for found in local]
+        if theirs is None and ours is not None and not local:
+            self._store(key, ours)
+            return [replace(found, is_mended=True) for found in remote]
+        return [*remote, *local]
 
     def _store(self, key: ModelVersionId, content: bytes) -> bytes:
         present = self._objects.names(f"{BUNDLES}{KEYS}/")

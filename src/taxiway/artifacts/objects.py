@@ -3,7 +3,9 @@
 Below the bucket's prefix lie ``files/<snapshot>/<SHA-256 of a file>`` and ``manifests/<snapshot>.json``. The manifest
 is written last, when every file was read again out of the store and is what was sealed; a snapshot without one is not
 there. Files are named by content: a path of a model may be longer than a key may be. On this host lies what
-FileSnapshotStore keeps, made of it; a copy that was lost there is made again out of the object store.
+FileSnapshotStore keeps, from before the first object to after the last: so ``stored`` knows what an interruption left,
+and nothing is ever deleted of an object store that this host did not bring there, or was not told by name to delete.
+A copy that was lost here is made again out of the object store.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +21,6 @@ from typing import Protocol
 import structlog
 
 from taxiway.artifacts.files import (
-    DIGEST,
     MAKING,
     RESERVE_BYTES,
     Copy,
@@ -85,7 +86,7 @@ class ObjectSnapshotStore(FileSnapshotStore):
         found = await in_thread(handle, lambda: self._look_at_objects(digest, handle.go_on), self._slow)
         if found:
             raise _damaged(digest, found[0])
-        if await self.is_at_hand(digest):
+        if self.locate(digest).is_dir():
             await super().verify(digest)
 
     async def copy_out(self, digest: SnapshotId, into: Path, report: ReportBytes) -> None:
@@ -100,20 +101,13 @@ class ObjectSnapshotStore(FileSnapshotStore):
         await in_thread(handle, lambda: self._copy_out(digest, into, tell), self._slow)
         self._read_whole.add(digest)
 
-    async def stored(self) -> Sequence[SnapshotId]:
-        """List what the object store has, whole or left half made, and what this host has."""
-        local = await super().stored()
-        running = {copy.digest for copy in self._copies.values()}
-        manifests, files = await self._slowly(self._names)
-        return sorted({*local, *manifests, *(files - running)})
-
     async def scrub(self, digest: SnapshotId, pace: Pace) -> Sequence[Found]:
         """Read objects and this host's copy again; what one of them lacks, or this host has damaged, is made whole.
 
         An object that is damaged stays as it is: it tells what happened.
         """
         remote = await self._slowly(self._look_at_objects, digest, pace)
-        has_copy = await self.is_at_hand(digest)
+        has_copy = self.locate(digest).is_dir()
         local = await self._slowly(self._look_at, digest, pace, Place.LOCAL) if has_copy else []
         if local and not remote:
             return await self._mend_copy(digest, local, pace)
@@ -172,11 +166,6 @@ class ObjectSnapshotStore(FileSnapshotStore):
             self._objects.delete(f"{FILES}{digest}/{name}")
 
     # ------------------------------------------------------------------ out of the object store; runs in threads
-
-    def _names(self) -> tuple[set[SnapshotId], set[SnapshotId]]:
-        manifests = {name.removesuffix(".json") for name in self._objects.names(MANIFESTS)}
-        files = self._objects.names(FILES)
-        return _digests(manifests), _digests(files)
 
     def _manifest(self, digest: SnapshotId) -> tuple[manifest.FileEntry, ...]:
         """Read a snapshot's manifest. Raises ManifestError."""
@@ -251,7 +240,7 @@ class ObjectSnapshotStore(FileSnapshotStore):
             await self._slowly(self._make_copy, digest, making, pace)
             async with self._pinning:
                 # Dropped meanwhile, it stays away.
-                if await self.is_at_hand(digest):
+                if self.locate(digest).is_dir():
                     await asyncio.to_thread(self._place, making, digest)
         finally:
             await asyncio.shield(asyncio.to_thread(delete, making))
@@ -277,10 +266,6 @@ class ObjectSnapshotStore(FileSnapshotStore):
 def _each_content(entries: Sequence[manifest.FileEntry]) -> list[manifest.FileEntry]:
     """Return one file of each content: equal ones share an object."""
     return list({entry.sha256: entry for entry in entries}.values())
-
-
-def _digests(names: Collection[str]) -> set[SnapshotId]:
-    return {SnapshotId(name) for name in names if DIGEST.match(name)}
 
 
 def _damaged(digest: SnapshotId, found: Found) -> ArtifactDigestMismatch:

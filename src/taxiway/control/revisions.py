@@ -143,7 +143,7 @@ class RevisionController:
         is_down = is_serving and runs_nowhere(self._observed.pods(revision.id))
         has_files, build = True, None
         if (is_preparing or is_down) and snapshot.digest is not None:
-            has_files = await self._stores[revision.environment].is_at_hand(snapshot.digest)
+            has_files = snapshot.digest in await self._stores[revision.environment].stored()
         if is_preparing or is_down:
             build = await self._build(revision)
         return RevisionView(
@@ -305,8 +305,7 @@ class RevisionController:
                 try:
                     await staging.copy_out(promoted.digest, into, report)
                 except ArtifactDigestMismatch as error:
-                    # Staging forgets what was deleted there; what matters then is what befell production's.
-                    raise (damage if promoted.digest in await production.stored() else error) from error
+                    raise _in_neither(damage, error) from error
 
         return fetch
 
@@ -360,6 +359,12 @@ _ATTEMPTED = {
     Attempt.PROOF: "The proof of a faster path could not be begun",
     Attempt.APPLY: "The pod could not be started",
 }
+
+
+def _in_neither(damage: ArtifactDigestMismatch, error: ArtifactDigestMismatch) -> ArtifactDigestMismatch:
+    """Say of both stores what is wrong: which of them should have had the files depends on what was deleted since."""
+    message = f"{damage.message.rstrip('.')}; in staging: {error.message}"
+    return ArtifactDigestMismatch(message, hint=error.hint, path=damage.facts.get("path", ""))
 
 
 def _failure(error: TaxiwayError) -> Failure:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
-from taxiway.domain.errors import StoreRefused, StoreUnavailable
+from taxiway.domain.errors import StoreRefused, StoreUnavailable, TaxiwayError
 from taxiway.domain.events import CONTROL, Event, SubjectKind, Topic
 from taxiway.domain.ids import SnapshotId, new_id
 from taxiway.domain.models import Environment
-from taxiway.domain.scrubs import Damage, Scrub
-from taxiway.ports import Clock, SnapshotStore
-from taxiway.store import events, scrubs, snapshots
+from taxiway.domain.scrubs import Damage, Found, Scrub
+from taxiway.ports import BundleStore, Clock, SnapshotStore
+from taxiway.store import events, promotions, scrubs, snapshots
 from taxiway.store.database import Database, Transaction
 
 log = structlog.get_logger()
@@ -59,6 +59,7 @@ class Scrubber:
         *,
         database: Database,
         stores: Mapping[Environment, SnapshotStore],
+        bundles: BundleStore,
         now: Clock,
         period: timedelta,
         bytes_per_second: int,
@@ -67,6 +68,7 @@ class Scrubber:
         """``told`` hears of the newest scrub that ended, also of one that ended before this process began."""
         self._database = database
         self._stores = stores
+        self._bundles = bundles
         self._now = now
         self._period = period
         self._bytes_per_second = bytes_per_second
@@ -98,6 +100,7 @@ class Scrubber:
         try:
             for environment in self._stores:
                 scrub = await self._scrub_store(scrub, environment, before, throttle)
+            scrub = await self._scrub_bundles(scrub, before)
         finally:
             throttle.stop()
         scrub = replace(scrub, ended_at=self._now())
@@ -116,9 +119,9 @@ class Scrubber:
             except (StoreUnavailable, StoreRefused) as error:
                 # Not to be read is not to be damaged; the rest of this store cannot be read either.
                 log.warning("scrub cannot read", reason=error.reason, message=error.message)
-                unread, known = kept[number:], before.unmended if before is not None else ()
-                carried = [each for each in known if each.environment is environment and each.snapshot in unread]
-                return replace(scrub, trouble=error.message, damages=(*scrub.damages, *carried))
+                unread = kept[number:]
+                known = [d for d in _unmended(before) if d.environment is environment and d.snapshot in unread]
+                return _carry(scrub, known, error)
             scrub = replace(
                 scrub,
                 snapshots=scrub.snapshots + 1,
@@ -135,22 +138,24 @@ class Scrubber:
         async with self._database.read() as tx:
             if digest not in await snapshots.kept(tx, environment):
                 return []  # deleted while it was read
-        damages = [
-            Damage(
-                environment=environment,
-                snapshot=digest,
-                path=each.path,
-                place=each.place,
-                message=each.message,
-                is_mended=each.is_mended,
-            )
-            for each in found
-        ]
-        for damage in damages:
-            log.error(
-                "snapshot damaged", snapshot=digest, path=damage.path, place=damage.place, mended=damage.is_mended
-            )
-        return damages
+        return _damages(environment, digest, found)
+
+    async def _scrub_bundles(self, scrub: Scrub, before: Scrub | None) -> Scrub:
+        async with self._database.read() as tx:
+            kept = await promotions.kept(tx)
+        for number, (key, digest) in enumerate(kept):
+            try:
+                found = await self._bundles.scrub(key)
+            except (StoreUnavailable, StoreRefused) as error:
+                log.warning("scrub cannot read", reason=error.reason, message=error.message)
+                unread = {f"{key}.json" for key, _ in kept[number:]}
+                return _carry(scrub, [d for d in _unmended(before) if d.path in unread], error)
+            if found:
+                async with self._database.read() as tx:
+                    is_kept = (key, digest) in await promotions.kept(tx)
+                damages = _damages(Environment.PRODUCTION, digest, found) if is_kept else []
+                scrub = replace(scrub, damages=(*scrub.damages, *damages))
+        return scrub
 
     async def _record(self, scrub: Scrub) -> None:
         async with self._database.write() as tx:
@@ -158,7 +163,7 @@ class Scrubber:
 
     async def _end(self, scrub: Scrub, before: Scrub | None) -> None:
         """Write down that it ended, and what it found that was not known, for every deployment that it befalls."""
-        known = {damage.key: damage for damage in before.unmended} if before is not None else {}
+        known = {damage.key: damage for damage in _unmended(before)}
         async with self._database.write() as tx:
             await scrubs.record(tx, scrub)
             for damage in scrub.damages:
@@ -188,3 +193,30 @@ class Scrubber:
                     message=message,
                 ),
             )
+
+
+def _unmended(before: Scrub | None) -> Sequence[Damage]:
+    return () if before is None else before.unmended
+
+
+def _carry(scrub: Scrub, known: Sequence[Damage], error: TaxiwayError) -> Scrub:
+    """Say why not everything was read; what is known of the rest stays known."""
+    found = {damage.key for damage in scrub.damages}
+    carried = (damage for damage in known if damage.key not in found)
+    return replace(scrub, trouble=error.message, damages=(*scrub.damages, *carried))
+
+
+def _damages(environment: Environment, digest: SnapshotId, found: Sequence[Found]) -> list[Damage]:
+    for each in found:
+        log.error("damage found", snapshot=digest, path=each.path, place=str(each.place), mended=each.is_mended)
+    return [
+        Damage(
+            environment=environment,
+            snapshot=digest,
+            path=each.path,
+            place=each.place,
+            message=each.message,
+            is_mended=each.is_mended,
+        )
+        for each in found
+    ]

@@ -7,12 +7,11 @@ environments on purpose: the next model with the same requirements finds its own
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping
 from datetime import timedelta
 
 import structlog
 
-from taxiway.domain.errors import StoreRefused, StoreUnavailable
 from taxiway.domain.ids import EnvironmentId, SnapshotId
 from taxiway.domain.logs import LogKind, LogName
 from taxiway.domain.models import Environment
@@ -50,7 +49,7 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Look once and drop what is due. Called every minute or so; once more does no harm."""
-        stored = {(where, digest) for where in self._stores for digest in await self._stored(where)}
+        stored = {(where, digest) for where in self._stores for digest in await self._stores[where].stored()}
         built = await self._builder.stored()
         async with self._database.read() as tx:
             used = {(where, digest) for where in self._stores for digest in await snapshots.digests(tx, where)}
@@ -64,14 +63,6 @@ class Sweeper:
         for environment in sorted(unused_environments):
             if self._is_due(environment, self._environments_kept_for):
                 await self._drop_environment(environment)
-
-    async def _stored(self, where: Environment) -> Sequence[SnapshotId]:
-        """List a store's snapshots; none of one that is away, so that the others are swept all the same."""
-        try:
-            return await self._stores[where].stored()
-        except (StoreUnavailable, StoreRefused) as error:
-            log.warning("store not swept", reason=error.reason, message=error.message)
-            return ()
 
     def _remember(self, unused: Collection[Hashable]) -> None:
         now = self._elapsed()
