@@ -15,7 +15,7 @@ from taxiway.artifacts.bundles import FileBundleStore
 from taxiway.artifacts.files import FileSnapshotStore
 from taxiway.artifacts.object_bundles import ObjectBundleStore
 from taxiway.artifacts.objects import ObjectSnapshotStore
-from taxiway.artifacts.s3 import S3Objects, S3Place, parse_store_url
+from taxiway.artifacts.s3 import S3Objects, S3Place
 from taxiway.domain.logs import LogKind
 from taxiway.domain.models import Environment
 from taxiway.domain.resources import Resources, parse_cpus, parse_memory
@@ -41,7 +41,7 @@ from taxiway.registry.registry import MLflowRegistry
 from taxiway.registry.tracking import MLflowTracking
 from taxiway.runtimes.process.proving import ProcessProver
 from taxiway.runtimes.process.runtime import PodHome, ProcessRuntime
-from taxiway.settings import Settings
+from taxiway.settings import Settings, parse_store_url
 from taxiway.stub.children import Level
 
 

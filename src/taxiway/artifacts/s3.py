@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from taxiway.artifacts.files import Stopped
 from taxiway.domain.errors import InvalidInput, StoreRefused, StoreUnavailable, TaxiwayError
@@ -47,26 +46,6 @@ class S3Place:
     access_key_id: str = field(default="", repr=False)
     secret_access_key: str = field(default="", repr=False)
     session_token: str = field(default="", repr=False)
-
-
-def parse_store_url(url: str) -> tuple[str, str]:
-    """Return bucket and prefix of ``s3://bucket/prefix``. Raises InvalidInput; never repeats the URL."""
-    parts = urlsplit(url)
-    prefix = parts.path.strip("/")
-    is_plain = re.fullmatch(r"[A-Za-z0-9._/-]*", prefix) and "//" not in prefix and ".." not in prefix
-    if (
-        parts.scheme != "s3"
-        or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc)
-        or not is_plain
-        or parts.query
-        or parts.fragment
-    ):
-        raise InvalidInput(
-            "production.store_url is no s3://bucket/prefix.",
-            hint="For example s3://taxiway-production/models; credentials are settings of their own.",
-            field="production.store_url",
-        )
-    return parts.netloc, prefix
 
 
 class S3Objects:
