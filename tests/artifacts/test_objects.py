@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -189,6 +190,23 @@ async def test_a_scrub_stores_anew_what_the_object_store_lacks(bucket: Bucket, t
     (found,) = await store.scrub(digest, no_pace)
     assert (found.place, found.is_mended) == (Place.STORE, True)
     assert list(await store.scrub(digest, no_pace)) == []
+
+
+async def test_what_is_dropped_while_a_scrub_stores_it_anew_stays_away(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = a_store(bucket, tmp_path)
+    digest = await a_snapshot(store)
+    bucket.delete(bucket.listed()[-1])
+    upload = store._upload
+
+    def slowly(*arguments: Any) -> None:
+        upload(*arguments)
+        delete(store.locate(digest))  # what a deletion does in the end
+
+    monkeypatch.setattr(store, "_upload", slowly)
+    await store.scrub(digest, no_pace)
+    assert bucket.listed() == []
 
 
 # ------------------------------------------------------------------ a store that does not answer as it should

@@ -10,10 +10,10 @@ from datetime import timedelta
 import pytest
 
 from taxiway.control.scrubbing import Ended, Scrubber, Throttle
-from taxiway.domain.errors import StoreRefused, StoreUnavailable
+from taxiway.domain.errors import LeaseLost, OutOfDisk, StoreRefused, StoreUnavailable
 from taxiway.domain.ids import SnapshotId
 from taxiway.domain.models import Environment
-from taxiway.domain.scrubs import Place, Scrub
+from taxiway.domain.scrubs import Found, Place, Scrub
 from taxiway.services.scrubs import Scrubs
 from taxiway.store import scrubs as rows
 from tests.builders import an_asking
@@ -143,6 +143,26 @@ async def test_a_store_that_cannot_be_read_is_no_damage_and_is_tried_again_soon(
     again = await kit.later(timedelta(hours=1))
     assert (again.id != scrub.id, again.trouble) == (True, "")
     assert len(await kit.events("SnapshotDamaged")) == 1
+
+
+@pytest.mark.parametrize("error", [OutOfDisk("The disk is full."), OSError(28, "No space left on device")])
+async def test_one_snapshot_that_cannot_be_mended_does_not_end_the_scrub(kit: Kit, error: Exception) -> None:
+    async def fail(_digest: SnapshotId, _pace: object) -> list[Found]:
+        raise error
+
+    kit.plane.world.store.scrub = fail  # type: ignore[assignment, method-assign]
+    await kit.scrubber.look()
+    scrub = await kit.newest()
+    assert scrub.ended_at is not None
+    assert scrub.snapshots == 1, "production's is read all the same"
+    assert "disk is full" in scrub.trouble or "No space" in scrub.trouble
+
+
+async def test_who_lost_the_lease_writes_nothing_down(kit: Kit) -> None:
+    kit.plane.world.vault.away = LeaseLost("Another control plane has taken over.")
+    with pytest.raises(LeaseLost):
+        await kit.scrubber.look()
+    assert (await kit.newest()).ended_at is None
 
 
 async def test_one_that_is_asked_for_runs_at_once_and_only_once(kit: Kit) -> None:

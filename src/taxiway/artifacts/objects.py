@@ -257,8 +257,16 @@ class ObjectSnapshotStore(FileSnapshotStore):
 
     async def _mend_objects(self, digest: SnapshotId, remote: Sequence[Found], pace: Pace) -> Sequence[Found]:
         """Store what is missing anew; what is there and whole is not touched."""
-        entries = await self._slowly(manifest.verify, self.locate(digest), digest, pace)
-        await self._slowly(self._upload, digest, entries, pace)
+        try:
+            entries = await self._slowly(manifest.verify, self.locate(digest), digest, pace)
+            await self._slowly(self._upload, digest, entries, pace)
+        except manifest.ManifestError as error:
+            return [*remote, Found(path=error.path, place=Place.LOCAL, message=error.message)]
+        finally:
+            async with self._pinning:
+                # Dropped meanwhile, it stays away.
+                if not self.locate(digest).is_dir():
+                    await self._slowly(self._delete, digest)
         _log.warning("missing objects of a snapshot stored anew", snapshot=digest, path=remote[0].path)
         return [replace(found, is_mended=True) for found in remote]
 

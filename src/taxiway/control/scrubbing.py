@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import structlog
 
-from taxiway.domain.errors import StoreRefused, StoreUnavailable, TaxiwayError
+from taxiway.domain.errors import LeaseLost, StoreRefused, StoreUnavailable, TaxiwayError
 from taxiway.domain.events import CONTROL, Event, SubjectKind, Topic
 from taxiway.domain.ids import SnapshotId, new_id
 from taxiway.domain.models import Environment
@@ -121,7 +121,15 @@ class Scrubber:
                 log.warning("scrub cannot read", reason=error.reason, message=error.message)
                 unread = kept[number:]
                 known = [d for d in _unmended(before) if d.environment is environment and d.snapshot in unread]
-                return _carry(scrub, known, error)
+                return _carry(scrub, known, error.message)
+            except LeaseLost:
+                raise
+            except (TaxiwayError, OSError) as error:
+                # What could not be read or mended here says nothing of the others. The disk may be full.
+                log.warning("scrub cannot mend", snapshot=digest, error=type(error).__name__)
+                known = [d for d in _unmended(before) if d.environment is environment and d.snapshot == digest]
+                scrub = _carry(scrub, known, f"snapshot {digest[:12]}: {_said(error)}")
+                continue
             scrub = replace(
                 scrub,
                 snapshots=scrub.snapshots + 1,
@@ -146,10 +154,12 @@ class Scrubber:
         for number, (key, digest) in enumerate(kept):
             try:
                 found = await self._bundles.scrub(key)
-            except (StoreUnavailable, StoreRefused) as error:
-                log.warning("scrub cannot read", reason=error.reason, message=error.message)
+            except LeaseLost:
+                raise
+            except (TaxiwayError, OSError) as error:
+                log.warning("scrub cannot read", bundle=key, error=type(error).__name__)
                 unread = {f"{key}.json" for key, _ in kept[number:]}
-                return _carry(scrub, [d for d in _unmended(before) if d.path in unread], error)
+                return _carry(scrub, [d for d in _unmended(before) if d.path in unread], _said(error))
             if found:
                 async with self._database.read() as tx:
                     is_kept = (key, digest) in await promotions.kept(tx)
@@ -199,11 +209,15 @@ def _unmended(before: Scrub | None) -> Sequence[Damage]:
     return () if before is None else before.unmended
 
 
-def _carry(scrub: Scrub, known: Sequence[Damage], error: TaxiwayError) -> Scrub:
+def _carry(scrub: Scrub, known: Sequence[Damage], trouble: str) -> Scrub:
     """Say why not everything was read; what is known of the rest stays known."""
     found = {damage.key for damage in scrub.damages}
     carried = (damage for damage in known if damage.key not in found)
-    return replace(scrub, trouble=error.message, damages=(*scrub.damages, *carried))
+    return replace(scrub, trouble=trouble, damages=(*scrub.damages, *carried))
+
+
+def _said(error: TaxiwayError | OSError) -> str:
+    return error.message if isinstance(error, TaxiwayError) else f"{error.strerror or type(error).__name__}."
 
 
 def _damages(environment: Environment, digest: SnapshotId, found: Sequence[Found]) -> list[Damage]:
