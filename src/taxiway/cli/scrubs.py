@@ -43,10 +43,17 @@ def _newest(client: Client) -> ScrubOut | None:
 
 
 def _wait(client: Client, key: str, timeout: float) -> ScrubOut:
-    """Wait until a scrub has ended. Raises TimeoutError."""
-    deadline, told = time.monotonic() + timeout, -1
+    """Wait until a scrub has ended, also while the control plane is away: the next one goes on. Raises TimeoutError."""
+    from taxiway.client import ApiError, Unreachable
+    from taxiway.client.connection import is_passing
+
+    deadline, told, seen = time.monotonic() + timeout, -1, None
     while True:
-        seen = next((each for each in client.scrubs(limit=100).items if each.id == key), None)
+        try:
+            seen = next((each for each in client.scrubs(limit=100).items if each.id == key), None)
+        except (ApiError, Unreachable) as error:
+            if not is_passing(error):
+                raise
         if seen is not None and seen.ended_at is not None:
             return seen
         if seen is not None and seen.snapshots != told:
