@@ -27,6 +27,8 @@ CONTROL_API = {
     "NotReady": "Look at the deployment's status; switch it ON, or wait until its pod is ready.",
     "TrackingUnavailable": "Wait a moment: MLflow starts. `taxiway platform-log mlflow` shows why it does not.",
     "DatabaseUnavailable": "Wait a moment. `taxiway platform-log control` says what the database answers.",
+    "StoreUnavailable": "Pods go on. See whether `production.store_endpoint` is up; it is tried again by itself.",
+    "StoreRefused": "Pods go on. Correct the credentials, their rights, the bucket or the region: the code says which.",
     "GatewayRejected": "The last good routes stay in force. See `taxiway platform-log envoy`.",
     "IsolationUnavailable": "Install what the message names, or change `pods.isolation`.",
     "LeaseLost": "Ask again: another control plane has taken over.",

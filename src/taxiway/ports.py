@@ -32,6 +32,7 @@ from taxiway.domain.pods import PodAnswer, PodObservation
 from taxiway.domain.proofs import LiveCheck, ProofProgress
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.domain.routing import RoutingTable, RoutingVersion
+from taxiway.domain.scrubs import Found
 from taxiway.domain.snapshots import CopyProgress
 from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Page, Run
 
@@ -43,6 +44,9 @@ ReportBytes = Callable[[int, int | None], None]
 
 Fetch = Callable[[Path, ReportBytes], Awaitable[None]]
 """Fills an empty directory with a model's files. Cancelling it stops it; what it left is thrown away."""
+
+Pace = Callable[[int], None]
+"""Told of every piece that is read, in the thread that reads it: waits where that is too fast, raises to stop it."""
 
 
 class Runtime(Protocol):
@@ -219,7 +223,14 @@ class SnapshotStore(Protocol):
         """
 
     async def stored(self) -> Sequence[SnapshotId]:
-        """List the copies on disk, wanted or not."""
+        """List the copies on this host's disk, wanted or not. Asks nobody else."""
+
+    async def scrub(self, digest: SnapshotId, pace: Pace) -> Sequence[Found]:
+        """Read every file again, wherever copies are kept, and name those that are not what was sealed.
+
+        Makes a copy whole again from another one that is; deletes nothing. Raises StoreUnavailable or StoreRefused
+        where it cannot read, and what ``pace`` raises.
+        """
 
     def locate(self, digest: SnapshotId) -> Path:
         """Return the directory with ``files/`` and ``manifest.json``; it may be missing."""
@@ -233,6 +244,12 @@ class BundleStore(Protocol):
 
     async def drop(self, key: ModelVersionId) -> None:
         """Delete a bundle. An unknown one is already gone: no error."""
+
+    async def scrub(self, key: ModelVersionId) -> Sequence[Found]:
+        """Check a bundle's signature wherever it is kept; name what is damaged, and mend what is whole elsewhere.
+
+        Kept nowhere: nothing is found. Deletes nothing. Raises StoreUnavailable or StoreRefused.
+        """
 
 
 class EnvironmentBuilder(Protocol):

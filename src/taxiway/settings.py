@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -111,6 +113,19 @@ class ProductionSettings(Section):
     allow_plain_isolation: bool = Field(
         False, description="Promote also where a pod of staging could read production's files."
     )
+    store_url: str = Field(
+        "", description="Where production's snapshots and bundles are kept: '' for files, or s3://bucket/prefix."
+    )
+    store_endpoint: str = Field("", description="URL of an S3-compatible store; '': AWS, or AWS_ENDPOINT_URL.")
+    store_region: str = Field("", description="Its region; '': AWS_REGION, AWS_DEFAULT_REGION or AWS's settings file.")
+    store_access_key_id: SecretStr = Field(
+        SecretStr(""), description="'': found as AWS's own tools find credentials: variables, files, roles."
+    )
+    store_secret_access_key: SecretStr = Field(SecretStr(""), description="Belongs to the access key's id.")
+    scrub_hours: float = Field(
+        168, ge=0.01, description="Hours from the end of a scrub, which reads every kept snapshot again, to the next."
+    )
+    scrub_mib_per_second: int = Field(20, ge=1, description="What a scrub reads at most.")
 
 
 class MonitoringSettings(Section):
@@ -217,7 +232,46 @@ def read_settings(file: Path | None = None, **overrides: Any) -> Settings:
     except ValueError as error:
         raise InvalidInput(f"{chosen} is not valid TOML.", hint=str(error)) from None
     _refuse_one_database(settings)
+    _refuse_store(settings.production)
     return settings
+
+
+def _refuse_store(production: ProductionSettings) -> None:
+    """Raise InvalidInput for an object store that cannot be meant; never repeats a URL."""
+    if not production.store_url:
+        return
+    parse_store_url(production.store_url)
+    endpoint = urlsplit(production.store_endpoint)
+    if production.store_endpoint and (endpoint.scheme not in ("http", "https") or "@" in endpoint.netloc):
+        raise InvalidInput(
+            "production.store_endpoint is no http:// or https:// URL.",
+            hint="Write it as https://minio.example.com; credentials are settings of their own.",
+        )
+    key, secret = production.store_access_key_id, production.store_secret_access_key
+    if bool(key.get_secret_value()) != bool(secret.get_secret_value()):
+        raise InvalidInput(
+            "One of production.store_access_key_id and production.store_secret_access_key is missing.",
+            hint="Set both, or neither: then credentials are found as AWS's own tools find theirs.",
+        )
+    if find_spec("s3fs") is None:
+        raise InvalidInput(
+            "production.store_url needs s3fs, which is not installed.",
+            hint="Install it with Taxiway: pip install 'taxiway[s3]'.",
+        )
+
+
+def parse_store_url(url: str) -> tuple[str, str]:
+    """Return bucket and prefix of ``s3://bucket/prefix``. Raises InvalidInput; never repeats the URL."""
+    parts = urlsplit(url)
+    prefix = parts.path.strip("/")
+    is_plain = re.fullmatch(r"[A-Za-z0-9._/-]*", prefix) and "//" not in prefix and ".." not in prefix
+    is_bucket = parts.scheme == "s3" and re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc)
+    if not is_bucket or not is_plain or parts.query or parts.fragment:
+        raise InvalidInput(
+            "production.store_url is no s3://bucket/prefix.",
+            hint="For example s3://taxiway-production/models; credentials are settings of their own.",
+        )
+    return parts.netloc, prefix
 
 
 def _refuse_one_database(settings: Settings) -> None:

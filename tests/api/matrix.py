@@ -137,6 +137,8 @@ ROWS = (
     Row(f"GET {V}/measurements",                    401, 404, 200, 200, 200),
     Row(f"GET {D}/{{deployment}}/measurements",     401, 403, 403, 403, 200),
     Row("GET /api/v1/measurements",                 401, 403, 403, 403, 200),
+    Row("GET /api/v1/production/scrubs",            401, 403, 403, 403, 200),
+    Row("POST /api/v1/production/scrubs",           401, 403, 403, 403, 202),
     Row(f"GET {V}/pods",                            401, 404, 200, 200, 200),
     Row(f"GET {V}/logs/{{kind}}",                   401, 404, 200, 200, 200),
     Row(f"GET {V}/logs/{{kind}}/stream",            401, 404, 200, 200, 200),

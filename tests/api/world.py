@@ -35,6 +35,7 @@ from taxiway.services.projects import Projects
 from taxiway.services.promotions import PromotionRequest, Promotions
 from taxiway.services.rollouts import Rollouts
 from taxiway.services.runs import Runs
+from taxiway.services.scrubs import Scrubs
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
 from taxiway.store import history, revisions, snapshots
@@ -164,6 +165,7 @@ class World:
                 now=now,
             ),
             rollouts=Rollouts(database=database, nudge=self.nudge, now=now),
+            scrubs=Scrubs(database=database, now=now),
             access_tokens=AccessTokens(database=database, signer=FakeSigner(), nudge=self.nudge, now=now),
             measurements=MeasurementHistory(
                 database=database, history_database=database, live=self.measurements, now=now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -56,6 +57,8 @@ async def test_a_table_that_was_refused_is_counted_once(clock: FakeClock, gatewa
         conversions=nothing,
         projects=nothing,
         metrics=metrics,
+        scrub_every=timedelta(days=7),
+        scrub_bytes_per_second=1 << 20,
         now=clock,
     )
     gateway.rejects_table = True

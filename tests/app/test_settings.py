@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from taxiway.domain.errors import InvalidInput
 from taxiway.domain.lifecycle import BUILD_DEADLINE
-from taxiway.settings import EnvironmentSettings, PodSettings, Settings, database_place, read_settings
+from taxiway.settings import EnvironmentSettings, PodSettings, Settings, database_place, parse_store_url, read_settings
 from taxiway.wire.models import ConfigurationIn, ConversionIn
 
 
@@ -84,3 +84,38 @@ def read(directory: Path, ours: str, theirs: str) -> Settings:
     file = directory / "taxiway.toml"
     file.write_text(f'[database]\nurl = "{ours}"\n[tracking]\ndatabase_url = "{theirs}"\n')
     return read_settings(file)
+
+
+def test_a_store_is_a_bucket_and_a_prefix() -> None:
+    assert parse_store_url("s3://some-bucket/a/b/") == ("some-bucket", "a/b")
+    assert parse_store_url("s3://some-bucket") == ("some-bucket", "")
+
+
+@pytest.mark.parametrize(
+    "production",
+    [
+        {"store_url": "http://bucket/secret"},
+        {"store_url": "s3://"},
+        {"store_url": "s3://key:secret@bucket/a"},
+        {"store_url": "s3://bucket/a?secret=1"},
+        {"store_url": "s3://bucket/../secret"},
+        {"store_url": "s3://bucket", "store_endpoint": "https://key:secret@host"},
+        {"store_url": "s3://bucket", "store_endpoint": "host-secret"},
+        {"store_url": "s3://bucket", "store_secret_access_key": "secret"},
+    ],
+)
+def test_a_store_that_cannot_be_meant_is_refused_and_no_secret_repeated(
+    tmp_path: Path, production: dict[str, str]
+) -> None:
+    with pytest.raises(InvalidInput, match=r"production\.store_") as refused:
+        read_settings(data_dir=tmp_path, production=production)
+    assert "secret" not in refused.value.message.replace("secret_access_key", "")
+    assert "secret" not in str(refused.value.hint)
+
+
+def test_a_store_needs_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taxiway.settings.find_spec", lambda _name: None)
+    with pytest.raises(InvalidInput, match="needs s3fs") as refused:
+        read_settings(data_dir=tmp_path, production={"store_url": "s3://bucket"})
+    assert "taxiway[s3]" in str(refused.value.hint)
+    assert read_settings(data_dir=tmp_path).production.store_url == ""

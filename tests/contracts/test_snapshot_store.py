@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from taxiway.artifacts.files import FileSnapshotStore
+from taxiway.artifacts.objects import ObjectSnapshotStore
 from taxiway.domain.errors import ArtifactDigestMismatch, TrackingUnavailable
 from taxiway.domain.ids import ModelVersionId, SnapshotId
 from taxiway.domain.snapshots import CopyProgress, CopyState
 from taxiway.ports import Fetch, ReportBytes, SnapshotStore
 from tests.contracts.waiting import Pass, fake_time, real_time, until
 from tests.fakes import FakeClock, FakeSnapshotStore
+from tests.objectstore import Bucket, bucket, object_server
+
+__all__ = ["bucket", "object_server"]
 
 A, B = ModelVersionId("va"), ModelVersionId("vb")
 UNKNOWN = SnapshotId("0" * 64)
@@ -42,13 +46,24 @@ class Kit:
         return progress.digest
 
 
-@pytest.fixture(params=["fake", pytest.param("files", marks=pytest.mark.integration)])
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("files", marks=pytest.mark.integration),
+        pytest.param("objects", marks=pytest.mark.integration),
+    ]
+)
 async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kit]:
     if request.param == "fake":
         clock = FakeClock()
         yield Kit(store=FakeSnapshotStore(clock), a_moment=fake_time(clock))
         return
-    made = Kit(store=FileSnapshotStore(tmp_path / "snapshots", reserve_bytes=0), a_moment=real_time)
+    if request.param == "objects":
+        bucket: Bucket = request.getfixturevalue("bucket")
+        objects = ObjectSnapshotStore(bucket.objects, tmp_path / "snapshots", reserve_bytes=0)
+        made = Kit(store=objects, a_moment=real_time)
+    else:
+        made = Kit(store=FileSnapshotStore(tmp_path / "snapshots", reserve_bytes=0), a_moment=real_time)
     yield made
     for key in (A, B):
         await made.store.cancel(key)
@@ -147,3 +162,21 @@ async def test_dropping_deletes_but_not_what_another_copy_ended_in(kit: Kit) -> 
 async def test_what_is_not_there_cannot_be_verified(kit: Kit) -> None:
     with pytest.raises(ArtifactDigestMismatch):
         await kit.store.verify(UNKNOWN)
+
+
+async def test_a_scrub_finds_nothing_in_what_is_whole_and_all_in_what_is_not_there(kit: Kit) -> None:
+    digest = await kit.copied(A)
+    seen: list[int] = []
+    assert list(await kit.store.scrub(digest, seen.append)) == []
+    assert sum(seen) >= len(b"flavors: {}\n" + b"model")
+    assert await kit.store.scrub(UNKNOWN, seen.append)
+
+
+async def test_a_scrub_ends_when_its_pace_says_so(kit: Kit) -> None:
+    digest = await kit.copied(A)
+
+    def stop(_count: int) -> None:
+        raise TrackingUnavailable("Stop.")
+
+    with pytest.raises(TrackingUnavailable):
+        await kit.store.scrub(digest, stop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taxiway.domain.deployments import DeploymentWanted
+from taxiway.domain.errors import StoreUnavailable
 from taxiway.domain.promotions import FormatPolicy
 from taxiway.domain.resources import Capacity, Resources, Scale
 from taxiway.services.deployments import ProductionName
@@ -149,3 +150,60 @@ async def test_as_many_pods_run_as_are_wanted_at_least(promoted: ControlPlane) -
         assert [len(promoted.observed.pods(revision.id)) for revision in detail.revisions] == [count]
         assert detail.deployment.wanted is DeploymentWanted.ON
         assert await status(promoted) == "ON"
+
+
+async def lose_pods_and_copies(plane: ControlPlane) -> None:
+    """As on another host: the store has the files, this host has neither them nor pods."""
+    plane.world.vault.not_at_hand.update(plane.world.vault.contents)
+    plane.world.runtime.lose_pods()
+
+
+async def test_a_host_without_the_files_gets_them_from_productions_own_store(promoted: ControlPlane) -> None:
+    await promoted.delete()
+    await promoted.settle()
+    assert promoted.world.store.contents == {}
+    plane = await killed(promoted)
+    await lose_pods_and_copies(plane)
+    await plane.settle()
+    assert await status(plane) == "ON"
+    assert plane.world.vault.not_at_hand == set()
+    await plane.close()
+
+
+async def test_it_waits_for_a_store_that_is_away(promoted: ControlPlane) -> None:
+    plane = await killed(promoted)
+    await lose_pods_and_copies(plane)
+    plane.world.vault.away = StoreUnavailable("The object store does not answer.", hint="See whether it is up.")
+    await plane.run(30)
+    assert await status(plane) != "Failed"
+    plane.world.vault.away = None
+    await plane.settle()
+    assert await status(plane) == "ON"
+    await plane.close()
+
+
+async def test_what_is_damaged_in_its_store_comes_from_staging_or_is_named(promoted: ControlPlane) -> None:
+    (digest,) = promoted.world.vault.contents
+    promoted.world.vault.tampered[digest] = "model.pkl"
+    plane = await killed(promoted)
+    await lose_pods_and_copies(plane)
+    await plane.settle()
+    assert await status(plane) == "ON", "staging has them whole"
+    await plane.delete()
+    await plane.settle()
+    plane = await killed(plane)
+    await lose_pods_and_copies(plane)
+    await plane.settle()
+    verdict = (await plane.deployments.detail(ACME)).deployment.verdict
+    assert str(verdict.status) == "Failed"
+    assert "model.pkl" in verdict.message
+    await plane.close()
+
+
+async def test_an_outage_of_the_store_is_nothing_to_pods_that_run(promoted: ControlPlane) -> None:
+    promoted.world.vault.away = StoreUnavailable("The object store does not answer.")
+    plane = await killed(promoted)
+    await plane.settle()
+    assert await status(plane) == "ON"
+    assert plane.errors == []
+    await plane.close()

@@ -78,6 +78,15 @@ def test_every_dependency_has_its_reason(file: str, section: str, most: int) -> 
     assert len(names) <= most
 
 
+def test_every_extra_has_its_reason() -> None:
+    declared = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    page = (DOCS / "reference" / "dependencies.md").read_text("utf-8")
+    for extra, lines in declared.items():
+        text = page.split(f"\n## taxiway[{extra}]\n")[1].split("\n## ")[0]
+        explained = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
+        assert explained == {Requirement(line).name for line in lines}
+
+
 def test_the_words_of_the_glossary_are_used() -> None:
     glossary = DOCS / "reference" / "glossary.md"
     terms = [line.split("**")[1] for line in glossary.read_text("utf-8").splitlines() if line.startswith("| **")]

@@ -21,8 +21,9 @@ from taxiway.domain.ids import (
     ModelVersionId,
     SnapshotId,
 )
+from taxiway.domain.scrubs import Found, Place
 from taxiway.domain.snapshots import CopyProgress, CopyState
-from taxiway.ports import Fetch, ReportBytes
+from taxiway.ports import Fetch, Pace, ReportBytes
 from tests.fakes.clock import FakeClock
 
 
@@ -48,12 +49,17 @@ class FakeBundleStore:
 
     def __init__(self) -> None:
         self.documents: dict[ModelVersionId, Mapping[str, Any]] = {}
+        self.tampered: set[ModelVersionId] = set()
 
     async def keep(self, key: ModelVersionId, document: Mapping[str, Any]) -> None:
         self.documents.setdefault(key, document)
 
     async def drop(self, key: ModelVersionId) -> None:
         self.documents.pop(key, None)
+
+    async def scrub(self, key: ModelVersionId) -> Sequence[Found]:
+        name = f"{key}.json"
+        return [Found(path=name, place=Place.STORE, message=f"{name} is not what was signed.")] * (key in self.tampered)
 
 
 class FakeSnapshotStore:
@@ -66,6 +72,12 @@ class FakeSnapshotStore:
         self.contents: dict[SnapshotId, dict[str, bytes]] = {}
         self.tampered: dict[SnapshotId, str] = {}
         """The file that ``verify`` will name."""
+        self.not_at_hand: set[SnapshotId] = set()
+        """Kept elsewhere, and not on this host."""
+        self.away: TaxiwayError | None = None
+        """What a scrub and a copy out raise: the store does not answer."""
+        self.place, self.mends = Place.STORE, False
+        """Which copy a scrub finds tampered with, and whether it makes it whole again."""
         self.begun = 0
         self._copies: dict[ModelVersionId, _Copy] = {}
 
@@ -75,7 +87,7 @@ class FakeSnapshotStore:
         known = self._copies.get(key)
         if known is not None:
             state, digest = known.progress.state, known.progress.digest
-            if state is CopyState.RUNNING or (state is CopyState.DONE and digest in self.contents):
+            if state is CopyState.RUNNING or (state is CopyState.DONE and self._has(digest)):
                 return
         self.begun += 1
         progress = CopyProgress(state=CopyState.RUNNING, bytes_done=0, bytes_total=None)
@@ -106,6 +118,7 @@ class FakeSnapshotStore:
         size = sum(len(content) for content in files.values())
         digest = SnapshotId(hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest())
         self.contents[digest] = files
+        self.not_at_hand.discard(digest)
         return CopyProgress(
             state=CopyState.DONE, bytes_done=size, bytes_total=size, digest=digest, file_count=len(files)
         )
@@ -120,6 +133,8 @@ class FakeSnapshotStore:
             raise ArtifactDigestMismatch(f"The file '{self.tampered[digest]}' was changed.", hint="Convert it again.")
 
     async def copy_out(self, digest: SnapshotId, into: Path, report: ReportBytes) -> None:
+        if self.away is not None:
+            raise self.away
         await self.verify(digest)
         for name, content in self.contents[digest].items():
             (into / name).parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +146,21 @@ class FakeSnapshotStore:
             self.contents.pop(digest, None)
 
     async def stored(self) -> Sequence[SnapshotId]:
-        return sorted(self.contents)
+        return sorted(self.contents.keys() - self.not_at_hand)
+
+    def _has(self, digest: SnapshotId | None) -> bool:
+        return digest in self.contents and digest not in self.not_at_hand
+
+    async def scrub(self, digest: SnapshotId, pace: Pace) -> Sequence[Found]:
+        if self.away is not None:
+            raise self.away
+        if digest not in self.contents:
+            return [Found(path="manifest.json", place=Place.STORE, message="manifest.json is missing.")]
+        pace(sum(len(content) for content in self.contents[digest].values()))
+        name = self.tampered.get(digest)
+        if name is None:
+            return []
+        return [Found(path=name, place=self.place, message=f"{name} was changed.", is_mended=self.mends)]
 
     def locate(self, digest: SnapshotId) -> Path:
         return Path("/snapshots") / digest

@@ -498,6 +498,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/production/scrubs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List scrubs, newest first, with the damages that they found
+         * @description List scrubs, newest first, with the damages that they found.
+         */
+        get: operations["list_scrubs"];
+        put?: never;
+        /**
+         * Read every file of every kept snapshot again, soon. One that has not ended is that one
+         * @description Read every file of every kept snapshot again, soon. One that has not ended is that one.
+         */
+        post: operations["run_scrub"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects": {
         parameters: {
             query?: never;
@@ -1643,6 +1667,36 @@ export interface components {
             };
             /** Timeout Seconds */
             timeout_seconds?: number | null;
+        };
+        /**
+         * DamageOut
+         * @description A file that is not what was sealed.
+         */
+        DamageOut: {
+            /** Environment */
+            environment: string;
+            /**
+             * Is Mended
+             * @description Made whole again from another copy that was.
+             */
+            is_mended: boolean;
+            /** Message */
+            message: string;
+            /**
+             * Path
+             * @description The file, as the model calls it.
+             */
+            path: string;
+            /**
+             * Place
+             * @description `store`, or `local copy` where the store is elsewhere.
+             */
+            place: string;
+            /**
+             * Snapshot
+             * @description The snapshot's digest.
+             */
+            snapshot: string;
         };
         /**
          * Engine
@@ -3208,6 +3262,47 @@ export interface components {
             zone: string;
         };
         /**
+         * ScrubList
+         * @description Scrubs, newest first.
+         */
+        ScrubList: {
+            /** Items */
+            items: components["schemas"]["ScrubOut"][];
+        };
+        /**
+         * ScrubOut
+         * @description One scrub. ``began_at`` is null before it began, ``ended_at`` while it runs.
+         */
+        ScrubOut: {
+            /**
+             * Asked At
+             * Format: date-time
+             */
+            asked_at: string;
+            /** Asked By */
+            asked_by: string;
+            /** Began At */
+            began_at: string | null;
+            /** Bytes Read */
+            bytes_read: number;
+            /** Damages */
+            damages: components["schemas"]["DamageOut"][];
+            /** Ended At */
+            ended_at: string | null;
+            /** Id */
+            id: string;
+            /**
+             * Snapshots
+             * @description Snapshots that were read, once for each store.
+             */
+            snapshots: number;
+            /**
+             * Trouble
+             * @description Why not everything could be read; empty where it could.
+             */
+            trouble: string;
+        };
+        /**
          * SeriesOut
          * @description Points by time, oldest first; a step in which nothing was measured is left out.
          */
@@ -3359,7 +3454,7 @@ export interface components {
          * @description What an event speaks of. The words of ``was`` and ``became`` belong to it: the same ones mean other things.
          * @enum {string}
          */
-        Topic: "request" | "status" | "revision" | "rollout" | "scale";
+        Topic: "request" | "status" | "revision" | "rollout" | "scale" | "snapshot";
         /**
          * TryOut
          * @description What a pod answered to somebody who tried the model.
@@ -5651,6 +5746,148 @@ export interface operations {
             };
             /** @description GatesFailed: Some gates do not hold; LimitReached: A limit would be exceeded */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    list_scrubs: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScrubList"];
+                };
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotSignedIn: Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    run_scrub: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScrubOut"];
+                };
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotSignedIn: Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description BodyTooLarge: The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -131,10 +131,12 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def verify(snapshot: Path, expected: str) -> tuple[FileEntry, ...]:
+def verify(
+    snapshot: Path, expected: str, on_bytes: Callable[[int], None] = lambda _count: None
+) -> tuple[FileEntry, ...]:
     """Compare ``manifest.json`` with the expected digest and every file below ``files/`` with the manifest.
 
-    Raises ManifestError, which names the first file that is missing, added or changed.
+    Raises ManifestError, which names the first file that is missing, added or changed. ``on_bytes`` is as in ``build``.
     """
     for name, is_right in (("manifest.json", stat.S_ISREG), ("files", stat.S_ISDIR)):
         try:
@@ -164,7 +166,7 @@ def verify(snapshot: Path, expected: str) -> tuple[FileEntry, ...]:
         raise ManifestError(f"{path} was added.", path)
     for entry in entries:
         try:
-            size, sha256 = digest_file(root / entry.path)
+            size, sha256 = digest_file(root / entry.path, on_bytes)
         except OSError as error:
             raise ManifestError(f"{entry.path} cannot be read: {error.strerror}.", entry.path) from error
         if (size, sha256) != (entry.size, entry.sha256):

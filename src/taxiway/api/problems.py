@@ -41,6 +41,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "DatabaseUnavailable": (503, "The database does not answer at the moment"),
     "NotReady": (503, "No pod answers at the moment"),
     "TrackingUnavailable": (503, "MLflow does not answer at the moment"),
+    "StoreUnavailable": (503, "Production's object store does not answer at the moment"),
+    "StoreRefused": (503, "Production's object store refuses us"),
     "GatewayRejected": (503, "The gateway refused its configuration"),
     "IsolationUnavailable": (503, "The host cannot isolate pods as demanded"),
     "LeaseLost": (503, "Another control plane has taken over"),

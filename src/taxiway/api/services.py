@@ -26,6 +26,7 @@ from taxiway.services.projects import Projects
 from taxiway.services.promotions import Promotions
 from taxiway.services.rollouts import Rollouts
 from taxiway.services.runs import Runs
+from taxiway.services.scrubs import Scrubs
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
 
@@ -47,6 +48,7 @@ class ApiServices:
     deployments: Deployments
     promotions: Promotions
     rollouts: Rollouts
+    scrubs: Scrubs
     access_tokens: AccessTokens
     measurements: MeasurementHistory
     logs: LogStore

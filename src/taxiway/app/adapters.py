@@ -13,6 +13,9 @@ from taxiway.app.places import Places
 from taxiway.app.scoring_code import lay_out_scoring
 from taxiway.artifacts.bundles import FileBundleStore
 from taxiway.artifacts.files import FileSnapshotStore
+from taxiway.artifacts.object_bundles import ObjectBundleStore
+from taxiway.artifacts.objects import ObjectSnapshotStore
+from taxiway.artifacts.s3 import S3Objects, S3Place
 from taxiway.domain.logs import LogKind
 from taxiway.domain.models import Environment
 from taxiway.domain.resources import Resources, parse_cpus, parse_memory
@@ -38,7 +41,7 @@ from taxiway.registry.registry import MLflowRegistry
 from taxiway.registry.tracking import MLflowTracking
 from taxiway.runtimes.process.proving import ProcessProver
 from taxiway.runtimes.process.runtime import PodHome, ProcessRuntime
-from taxiway.settings import Settings
+from taxiway.settings import Settings, parse_store_url
 from taxiway.stub.children import Level
 
 
@@ -92,10 +95,9 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         },
     )
     logs = FileLogStore(log_places)
-    stores = {
-        Environment.STAGING: FileSnapshotStore(places.data / "snapshots"),
-        Environment.PRODUCTION: FileSnapshotStore(places.vault),
-    }
+    keys = FileSigner(places.keys, BUNDLES)
+    vault, bundles = open_production_store(settings, places, keys)
+    stores = {Environment.STAGING: FileSnapshotStore(places.data / "snapshots"), Environment.PRODUCTION: vault}
 
     def locate_snapshot(spec: RevisionSpec) -> Path:
         return stores[spec.lives_in].locate(spec.snapshot)
@@ -134,8 +136,6 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         confine=processes.confine,
         locate_home=lambda pod: places.pods / pod / "home",
     )
-    keys = FileSigner(places.keys, BUNDLES)
-    bundles = FileBundleStore(places.bundles, sign=keys.sign_bytes, public_keys=keys.public_keys())
     envoy = EnvoyGateway(places.gateway, admin_socket=places.envoy_admin_socket, child=places.envoy_child)
     connection = MLflowConnection.over(places.mlflow_socket)
     return Adapters(
@@ -156,6 +156,35 @@ def open_adapters(settings: Settings, places: Places, *, signer: FileSigner, gat
         processes=processes,
         proofs=prover,
         envoy=envoy,
+    )
+
+
+def open_production_store(
+    settings: Settings, places: Places, keys: FileSigner
+) -> tuple[FileSnapshotStore, FileBundleStore]:
+    """Make the stores of production's snapshots and bundles. Raises InvalidInput for a URL that cannot be one."""
+    wanted = settings.production
+    if not wanted.store_url:
+        files = FileSnapshotStore(places.vault)
+        return files, FileBundleStore(places.bundles, sign=keys.sign_bytes, public_keys=keys.public_keys())
+    objects = open_objects(settings)
+    bundles = ObjectBundleStore(objects, places.bundles, sign=keys.sign_bytes, public_keys=keys.public_keys())
+    return ObjectSnapshotStore(objects, places.vault), bundles
+
+
+def open_objects(settings: Settings) -> S3Objects:
+    """Make what speaks to production's object store; speaks to nobody yet."""
+    wanted = settings.production
+    bucket, prefix = parse_store_url(wanted.store_url)
+    return S3Objects(
+        S3Place(
+            bucket=bucket,
+            prefix=prefix,
+            endpoint=wanted.store_endpoint,
+            region=wanted.store_region,
+            access_key_id=wanted.store_access_key_id.get_secret_value(),
+            secret_access_key=wanted.store_secret_access_key.get_secret_value(),
+        )
     )
 
 

@@ -51,6 +51,7 @@ from taxiway.services.projects import Projects
 from taxiway.services.promotions import Promotions
 from taxiway.services.rollouts import Rollouts
 from taxiway.services.runs import Runs
+from taxiway.services.scrubs import Scrubs
 from taxiway.services.sessions import Sessions
 from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.services.users import Users
@@ -136,6 +137,8 @@ async def _serve(
         conversions=services.conversions,
         projects=services.projects,
         metrics=metrics,
+        scrub_every=timedelta(hours=settings.production.scrub_hours),
+        scrub_bytes_per_second=settings.production.scrub_mib_per_second << 20,
         now=now,
     )
     api = create_api(
@@ -215,6 +218,7 @@ def open_services(
     """Make every service, and what else the API shows."""
     database, history_database = stores
     hasher, capacity = PasswordHasher(), _capacity()
+    scrubs = Scrubs(database=database, now=now)
     return ApiServices(
         users=Users(database=database, hasher=hasher, now=now),
         sessions=Sessions(database=database, hasher=hasher, now=now),
@@ -242,12 +246,13 @@ def open_services(
             now=now,
         ),
         rollouts=Rollouts(database=database, nudge=nudges, now=now),
+        scrubs=scrubs,
         access_tokens=AccessTokens(database=database, signer=adapters.signer, nudge=nudges, now=now),
         measurements=MeasurementHistory(database=database, history_database=history_database, live=measuring, now=now),
         logs=adapters.logs,
         pods=PodCaller(),
         pods_of=observed.pods,
-        platform=PlatformView(settings, observed).look,
+        platform=PlatformView(settings, observed, scrubs).look,
         public_url=settings.public_url,
         default_resources=default_resources(settings),
         default_options=default_options(settings),
@@ -263,8 +268,9 @@ def _capacity() -> Capacity:
 class PlatformView:
     """Says how the platform as a whole is."""
 
-    def __init__(self, settings: Settings, observed: Observed) -> None:
+    def __init__(self, settings: Settings, observed: Observed, scrubs: Scrubs) -> None:
         self._settings = settings
+        self._scrubs = scrubs
         self._observed = observed
         self._isolation = ""
 
@@ -274,6 +280,7 @@ class PlatformView:
         if not self._isolation:
             self._isolation = await asyncio.to_thread(_isolation_in_force, self._settings)
         rejection = self._observed.rejection
+        refused = [f"The gateway refused the newest routing table: {rejection.message}"] if rejection else []
         return PlatformFacts(
             version=VERSION,
             public_url=self._settings.public_url,
@@ -290,7 +297,7 @@ class PlatformView:
                 for engine in engines
             ),
             isolation=self._isolation,
-            notes=(f"The gateway refused the newest routing table: {rejection.message}",) if rejection else (),
+            notes=(*refused, *await self._scrubs.notes()),
         )
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from packaging.version import Version
 
+from taxiway.domain.errors import TaxiwayError
 from taxiway.settings import Settings
 from taxiway.stub import levels
 
@@ -41,7 +42,7 @@ class Finding:
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; never raises."""
     findings: list[Finding] = []
-    for look in (_python, _packages, _programs, _interpreters, _isolation, _limits, _disk, _data, _database):
+    for look in (_python, _packages, _programs, _interpreters, _isolation, _limits, _disk, _data, _database, _store):
         findings += _guarded(look, settings)
     return findings
 
@@ -175,3 +176,16 @@ def _database(settings: Settings) -> Iterator[Finding]:
         message="SQLite says ok" if answer == "ok" else "SQLite found damage",
         hint="" if answer == "ok" else "Restore a backup of the data directory.",
     )
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    if not settings.production.store_url:
+        return
+    from taxiway.app.adapters import open_objects
+
+    try:
+        found = open_objects(settings).names("manifests/")
+    except TaxiwayError as error:
+        yield Finding(what="production store", verdict="bad", message=error.message, hint=error.hint or "")
+    else:
+        yield Finding(what="production store", verdict="good", message=f"it answers, and has {len(found)} snapshots")

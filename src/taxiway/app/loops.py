@@ -21,6 +21,7 @@ from taxiway.control.observed import Observed
 from taxiway.control.revisions import RevisionController
 from taxiway.control.rollouts import RolloutController
 from taxiway.control.routing import RoutingController
+from taxiway.control.scrubbing import Scrubber
 from taxiway.control.sweeping import Sweeper
 from taxiway.domain.errors import GatewayRejected, TaxiwayError
 from taxiway.domain.ids import RevisionId
@@ -28,6 +29,7 @@ from taxiway.domain.measurements import Traffic
 from taxiway.domain.pods import PodPhase
 from taxiway.domain.resources import Capacity
 from taxiway.domain.routing import RoutingTable, RoutingVersion
+from taxiway.domain.scrubs import Scrub
 from taxiway.ports import Clock, Gateway
 from taxiway.services.conversions import Conversions
 from taxiway.services.projects import Projects
@@ -70,6 +72,8 @@ class Loops:
         conversions: Conversions,
         projects: Projects,
         metrics: ControlMetrics,
+        scrub_every: timedelta,
+        scrub_bytes_per_second: int,
         now: Clock,
     ) -> None:
         self._database = database
@@ -81,6 +85,8 @@ class Loops:
         self._conversions = conversions
         self._projects = projects
         self._metrics = metrics
+        self._scrub_every = scrub_every
+        self._scrub_bytes_per_second = scrub_bytes_per_second
         self._now = now
         self._routed: frozenset[RevisionId] = frozenset()
         self._rejection: GatewayRejected | None = None
@@ -102,6 +108,15 @@ class Loops:
             nudge=self._nudges,
             now=self._now,
         )
+        scrubber = Scrubber(
+            database=self._database,
+            stores=self._adapters.snapshots,
+            bundles=self._adapters.bundles,
+            now=self._now,
+            period=self._scrub_every,
+            bytes_per_second=self._scrub_bytes_per_second,
+            told=self._on_scrub,
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._observed.run(self._on_pods, self._on_routes))
             for controller in controllers:
@@ -112,6 +127,7 @@ class Loops:
             tasks.create_task(every(timedelta(seconds=60), "sweep", sweeper.sweep))
             tasks.create_task(every(timedelta(seconds=60), "logs", self._sweep_logs))
             tasks.create_task(every(timedelta(seconds=20), "live checks", checks.look))
+            tasks.create_task(every(timedelta(seconds=5), "scrub", scrubber.look))
             tasks.create_task(every(timedelta(seconds=5), "gauges", self._measure))
 
     def _make_controllers(self) -> tuple[Controller, ...]:
@@ -185,6 +201,15 @@ class Loops:
             self._nudges("revision", revision)
         self._routed = routed
         self._nudges("routing", "table")
+
+    def _on_scrub(self, scrub: Scrub) -> None:
+        self._metrics.show_scrub(
+            ended=scrub.ended_at.timestamp() if scrub.ended_at is not None else 0,
+            bytes_read=scrub.bytes_read,
+            is_complete=not scrub.trouble,
+            damages=Counter((str(damage.environment), str(damage.place)) for damage in scrub.unmended),
+            mended=len(scrub.damages) - len(scrub.unmended),
+        )
 
     async def _sweep_logs(self) -> None:
         await self._adapters.log_files.sweep()

@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from taxiway.domain.errors import ArtifactDigestMismatch
 from taxiway.domain.ids import ModelVersionId
+from taxiway.domain.scrubs import Found, Place
 from taxiway_scoring import manifest
 
 Sign = Callable[[bytes], tuple[str, bytes]]
@@ -52,23 +53,56 @@ class FileBundleStore:
             left.unlink(missing_ok=True)
         for key, raw in public_keys.items():
             if not (home / KEYS / key).exists():
-                _write(home / KEYS, key, base64.b64encode(raw) + b"\n")
+                write(home / KEYS, key, base64.b64encode(raw) + b"\n")
 
     async def keep(self, key: ModelVersionId, document: Mapping[str, Any]) -> None:
         """Sign a document and keep it. There already: no effect, for a bundle never changes."""
-        if (self._home / f"{key}.json").exists():
-            return
-        signed = {"version": VERSION, "model_version": key, **document}
-        name, signature = self._sign(canonical(signed))
-        bundle = {"bundle": signed, "key": name, "signature": base64.b64encode(signature).decode()}
-        _write(self._home, f"{key}.json", json.dumps(bundle, indent=1).encode() + b"\n")
+        if not (self._home / f"{key}.json").exists():
+            content = await self._publish(key, self._signed(key, document))
+            write(self._home, f"{key}.json", content)
 
     async def drop(self, key: ModelVersionId) -> None:
         """Delete a bundle. An unknown one is already gone: no error."""
+        await self._withdraw(key)
         (self._home / f"{key}.json").unlink(missing_ok=True)
 
+    async def scrub(self, key: ModelVersionId) -> Sequence[Found]:
+        """Check a bundle's signature, where it is kept."""
+        content = self._content(key)
+        return [] if content is None else self._look_at(key, content, Place.STORE)
 
-def _write(directory: Path, name: str, content: bytes) -> None:
+    def _content(self, key: ModelVersionId) -> bytes | None:
+        """Return the bundle of this host; nothing where it is no file, None where it is not there."""
+        if not os.path.lexists(self._home / f"{key}.json"):
+            return None
+        try:
+            return _read(self._home, f"{key}.json")
+        except ArtifactDigestMismatch:
+            return b""
+
+    def _look_at(self, key: ModelVersionId, content: bytes, place: Place) -> list[Found]:
+        try:
+            opened(content, key, self._home / KEYS)
+        except ArtifactDigestMismatch as error:
+            return [Found(path=f"{key}.json", place=place, message=error.message)]
+        return []
+
+    def _signed(self, key: ModelVersionId, document: Mapping[str, Any]) -> bytes:
+        signed = {"version": VERSION, "model_version": key, **document}
+        name, signature = self._sign(canonical(signed))
+        bundle = {"bundle": signed, "key": name, "signature": base64.b64encode(signature).decode()}
+        return json.dumps(bundle, indent=1).encode() + b"\n"
+
+    async def _publish(self, key: ModelVersionId, content: bytes) -> bytes:  # noqa: ARG002
+        """Bring a bundle to where else it is kept; return the one that is kept there. Here that is nowhere."""
+        return content
+
+    async def _withdraw(self, key: ModelVersionId) -> None:
+        """Delete a bundle where else it is kept. Here that is nowhere."""
+
+
+def write(directory: Path, name: str, content: bytes) -> None:
+    """Put a read-only file in place, whole or not at all."""
     making = directory / f".making-{secrets.token_hex(8)}"
     descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
     with os.fdopen(descriptor, "wb") as file:
@@ -103,24 +137,7 @@ def verify(home: Path, key: ModelVersionId, snapshots: Path, *, public_keys: Pat
     ``public_keys`` is a directory of keys that are trusted; else those beside the bundles. Raises
     ArtifactDigestMismatch, which names the file.
     """
-    name = f"{key}.json"
-    try:
-        bundle = json.loads(_read(home, name))
-        document, signer = bundle["bundle"], str(bundle["key"])
-        signature = base64.b64decode(bundle["signature"], validate=True)
-        if set(bundle) != {"bundle", "key", "signature"} or document["version"] != VERSION:
-            raise ValueError
-        signed = canonical(document)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _wrong(name, "is no bundle of this version") from error
-    try:
-        public_key(public_keys or home / KEYS, signer).verify(signature, signed)
-    except InvalidSignature as error:
-        raise _wrong(name, "is not what was signed") from error
-    except ArtifactDigestMismatch as error:
-        raise _wrong(name, f"is signed with a key that cannot be used: {error.message.rstrip('.')}") from error
-    if document.get("model_version") != key:
-        raise _wrong(name, "is another one's bundle")
+    document = opened(_read(home, f"{key}.json"), key, public_keys or home / KEYS)
     digest = str(document["snapshot"])
     try:
         manifest.verify(snapshots / digest, digest)
@@ -130,6 +147,29 @@ def verify(home: Path, key: ModelVersionId, snapshots: Path, *, public_keys: Pat
             hint="Find out who changed it; promote the model version again.",
             path=error.path,
         ) from error
+    return document
+
+
+def opened(content: bytes, key: ModelVersionId, public_keys: Path) -> dict[str, Any]:
+    """Return the document of a bundle whose signature is right. Raises ArtifactDigestMismatch, which names the file."""
+    name = f"{key}.json"
+    try:
+        bundle = json.loads(content)
+        document, signer = bundle["bundle"], str(bundle["key"])
+        signature = base64.b64decode(bundle["signature"], validate=True)
+        if set(bundle) != {"bundle", "key", "signature"} or document["version"] != VERSION:
+            raise ValueError
+        signed = canonical(document)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _wrong(name, "is no bundle of this version") from error
+    try:
+        public_key(public_keys, signer).verify(signature, signed)
+    except InvalidSignature as error:
+        raise _wrong(name, "is not what was signed") from error
+    except ArtifactDigestMismatch as error:
+        raise _wrong(name, f"is signed with a key that cannot be used: {error.message.rstrip('.')}") from error
+    if document.get("model_version") != key:
+        raise _wrong(name, "is another one's bundle")
     return dict(document)
 
 

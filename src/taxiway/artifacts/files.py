@@ -9,35 +9,41 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 import re
 import secrets
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import structlog
 
 from taxiway.domain.conditions import Failure
 from taxiway.domain.errors import ArtifactDigestMismatch, LimitReached, MalformedModel, OutOfDisk, TaxiwayError
 from taxiway.domain.ids import ModelVersionId, SnapshotId
+from taxiway.domain.scrubs import Found, Place
 from taxiway.domain.snapshots import CopyProgress, CopyState
-from taxiway.ports import Fetch, ReportBytes
+from taxiway.ports import Fetch, Pace, ReportBytes
 from taxiway_scoring import manifest
 
 RESERVE_BYTES = 256 << 20
 """What a copy leaves free: logs and databases must be writable after it."""
 CANCEL_PATIENCE = 5.0
 """Seconds that ``cancel`` waits for a fetch that does not let go; it is thrown away when it does."""
-_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-_MAKING, _LEAVING = ".new-", ".old-"
+DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+MAKING, _LEAVING = ".new-", ".old-"
 _TRY_AGAIN = "See the platform's log, then switch it ON to try again."
 _log = structlog.get_logger()
 
+SLOW_THREADS = 8
+
 T = TypeVar("T")
+P = ParamSpec("P")
 FreeBytes = Callable[[Path], int]
 
 
@@ -47,12 +53,14 @@ class CopyFailed(TaxiwayError):
     reason = "CopyFailed"
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """The copy was cancelled while a thread worked on it."""
 
 
 @dataclass(slots=True, eq=False)
-class _Copy:
+class Copy:
+    """A copy as its task and its threads know it."""
+
     state: CopyState = CopyState.RUNNING
     bytes_done: int = 0
     bytes_total: int | None = None
@@ -66,7 +74,7 @@ class _Copy:
     def go_on(self, _count: int = 0) -> None:
         """Raise when the copy was cancelled."""
         if self.stop.is_set():
-            raise _Stopped
+            raise Stopped
 
     def fail(self, error: TaxiwayError) -> None:
         """Say why the copy failed. What is wrong with the model itself will not be right another time."""
@@ -95,11 +103,13 @@ class FileSnapshotStore:
         self._home = home
         self._reserve = reserve_bytes
         self._free_bytes_of = free_bytes_of
-        self._copies: dict[ModelVersionId, _Copy] = {}
+        self._copies: dict[ModelVersionId, Copy] = {}
         self._pinning = asyncio.Lock()
+        self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="snapshots")
+        """For what may take hours; a scrub or a slow network must not take the threads that all others share."""
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in home.iterdir():
-            if leftover.name.startswith((_MAKING, _LEAVING)):
+            if leftover.name.startswith((MAKING, _LEAVING)):
                 delete(leftover)
 
     async def begin(self, key: ModelVersionId, fetch: Fetch) -> None:
@@ -113,7 +123,7 @@ class FileSnapshotStore:
             is_in_place = known.digest is not None and self.locate(known.digest).is_dir()
             if known.state is CopyState.RUNNING or (known.state is CopyState.DONE and is_in_place):
                 return
-        copy = self._copies[key] = _Copy()
+        copy = self._copies[key] = Copy()
         copy.task = asyncio.create_task(self._run(copy, fetch), name=f"copy {key}")
 
     async def observe(self, key: ModelVersionId) -> CopyProgress | None:
@@ -180,6 +190,7 @@ class FileSnapshotStore:
         async with self._pinning:
             if any(copy.digest == digest for copy in self._copies.values()):
                 return
+            await self._withdraw(digest)
             leaving = await asyncio.to_thread(self._take_away, digest)
         if leaving is not None:
             await asyncio.to_thread(delete, leaving)
@@ -188,16 +199,20 @@ class FileSnapshotStore:
         """List the copies on disk, wanted or not."""
         return await asyncio.to_thread(self._stored)
 
+    async def scrub(self, digest: SnapshotId, pace: Pace) -> Sequence[Found]:
+        """Read every file again and name the first that is not what was sealed."""
+        return await self._slowly(self._look_at, digest, pace, Place.STORE)
+
     def locate(self, digest: SnapshotId) -> Path:
         """Return the directory with ``files/`` and ``manifest.json``; it may be missing."""
-        if not _DIGEST.match(digest):
+        if not DIGEST.match(digest):
             raise AssertionError("a snapshot is named by 64 hexadecimal digits")
         return self._home / digest
 
     # ------------------------------------------------------------------ a copy
 
-    async def _run(self, copy: _Copy, fetch: Fetch) -> None:
-        making = self._home / f"{_MAKING}{secrets.token_hex(8)}"
+    async def _run(self, copy: Copy, fetch: Fetch) -> None:
+        making = self._home / f"{MAKING}{secrets.token_hex(8)}"
         failure: TaxiwayError | None = None
         try:
             await self._make(copy, fetch, making)
@@ -220,9 +235,9 @@ class FileSnapshotStore:
         else:
             copy.fail(failure)
 
-    async def _make(self, copy: _Copy, fetch: Fetch, making: Path) -> None:
+    async def _make(self, copy: Copy, fetch: Fetch, making: Path) -> None:
         files = making / "files"
-        await _in_thread(copy, lambda: files.mkdir(mode=0o700, parents=True))
+        await in_thread(copy, lambda: files.mkdir(mode=0o700, parents=True))
         self._check_room(copy)
 
         def report(done: int, total: int | None) -> None:
@@ -231,14 +246,32 @@ class FileSnapshotStore:
             self._check_room(copy)
 
         await fetch(files, report)
-        digest, entries = await _in_thread(copy, lambda: seal(making, copy.go_on))
+        digest, entries = await in_thread(copy, lambda: seal(making, copy.go_on))
         async with self._pinning:
             copy.digest = digest
-        await _in_thread(copy, lambda: self._place(making, digest))
+        await in_thread(copy, lambda: self._place(making, digest))
+        await self._publish(copy, digest, entries)
         copy.bytes_done = copy.bytes_total = sum(entry.size for entry in entries)
         copy.file_count = len(entries)
 
-    def _check_room(self, copy: _Copy) -> None:
+    async def _publish(self, copy: Copy, digest: SnapshotId, entries: Sequence[manifest.FileEntry]) -> None:
+        """Bring a copy that is in place to where else it is kept. Here that is nowhere."""
+
+    async def _withdraw(self, digest: SnapshotId) -> None:
+        """Delete a copy where else it is kept. Here that is nowhere."""
+
+    async def _slowly(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        call = functools.partial(work, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._slow, call)
+
+    def _look_at(self, digest: SnapshotId, pace: Pace, place: Place) -> list[Found]:
+        try:
+            manifest.verify(self.locate(digest), digest, pace)
+        except manifest.ManifestError as error:
+            return [Found(path=error.path, place=place, message=error.message)]
+        return []
+
+    def _check_room(self, copy: Copy) -> None:
         need = max(0, (copy.bytes_total or 0) - copy.bytes_done)
         free = self._free_bytes_of(self._home)
         if free - need < self._reserve:
@@ -254,7 +287,7 @@ class FileSnapshotStore:
             have_bytes=have,
         )
 
-    def _explain(self, copy: _Copy, error: OSError) -> TaxiwayError:
+    def _explain(self, copy: Copy, error: OSError) -> TaxiwayError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             need = max(0, (copy.bytes_total or 0) - copy.bytes_done)
             return self._out_of_disk(need, self._free_bytes_of(self._home))
@@ -288,15 +321,15 @@ class FileSnapshotStore:
         return leaving
 
     def _stored(self) -> list[SnapshotId]:
-        return sorted(SnapshotId(path.name) for path in self._home.iterdir() if _DIGEST.match(path.name))
+        return sorted(SnapshotId(path.name) for path in self._home.iterdir() if DIGEST.match(path.name))
 
 
 # ------------------------------------------------------------------ files; all of this runs in threads
 
 
-async def _in_thread(copy: _Copy, work: Callable[[], T]) -> T:
+async def in_thread(copy: Copy, work: Callable[[], T], threads: Executor | None = None) -> T:
     """Run ``work`` in a thread; cancelled, tell it to stop and wait until it has, so that nothing is written after."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
+    running = asyncio.get_running_loop().run_in_executor(threads, work)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taxiway.cli import scrubs
 from taxiway.cli.models import Cpus, Memory, Version, print_log, split_version
 from taxiway.cli.output import (
     AsJson,
@@ -59,6 +60,7 @@ def add_to(application: typer.Typer) -> None:
     """Add the commands of this file."""
     production.add_typer(token, name="token")
     production.command("rollout")(rollout)
+    scrubs.add_to(production)
     application.add_typer(production, name="production")
 
 

@@ -47,6 +47,7 @@ from taxiway.wire.production import (
     RollbackIn,
     RolloutChangeIn,
 )
+from taxiway.wire.scrubs import ScrubList, ScrubOut
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
 T = TypeVar("T", bound=BaseModel | dict[str, Any] | None)
@@ -263,6 +264,14 @@ class AsyncClient:
     async def roll_back(self, name: str, *, reason: str, revision: int | None = None) -> ProductionOut:
         """Serve again as an earlier revision did: the one with that number, or the newest that differs."""
         return await self.send(calls.roll_back(name, RollbackIn(reason=reason, revision=revision)))
+
+    async def scrubs(self, *, limit: int = 10) -> ScrubList:
+        """List scrubs, newest first, with the damages that they found."""
+        return await self.send(calls.scrubs(limit))
+
+    async def run_scrub(self) -> ScrubOut:
+        """Read every file of every kept snapshot again, soon; tells which scrub that is."""
+        return await self.send(calls.run_scrub())
 
     async def delete_production(self, name: str) -> None:
         """Delete a production deployment with its endpoint, files and access tokens."""

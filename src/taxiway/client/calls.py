@@ -37,6 +37,7 @@ from taxiway.wire.production import (
     RollbackIn,
     RolloutChangeIn,
 )
+from taxiway.wire.scrubs import ScrubList, ScrubOut
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
 T = TypeVar("T", bound=BaseModel | dict[str, Any] | None)
@@ -257,6 +258,16 @@ def roll_back(name: str, wanted: RollbackIn) -> Call[ProductionOut]:
     """Serve again as an earlier revision did."""
     body = wanted.model_dump(mode="json", exclude_none=True)
     return Call(method="POST", path=_production(name, "rollback"), answer=ProductionOut, body=body)
+
+
+def scrubs(limit: int) -> Call[ScrubList]:
+    """List scrubs, newest first."""
+    return Call(method="GET", path=_path("production", "scrubs"), answer=ScrubList, query=_query(limit=limit))
+
+
+def run_scrub() -> Call[ScrubOut]:
+    """Read every kept snapshot again."""
+    return Call(method="POST", path=_path("production", "scrubs"), answer=ScrubOut)
 
 
 def delete_production(name: str) -> Call[None]:

@@ -46,6 +46,7 @@ from taxiway.wire.production import (
     RollbackIn,
     RolloutChangeIn,
 )
+from taxiway.wire.scrubs import ScrubList, ScrubOut
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
 T = TypeVar("T", bound=BaseModel | dict[str, Any] | None)
@@ -257,6 +258,14 @@ class Client:
     def roll_back(self, name: str, *, reason: str, revision: int | None = None) -> ProductionOut:
         """Serve again as an earlier revision did: the one with that number, or the newest that differs."""
         return self.send(calls.roll_back(name, RollbackIn(reason=reason, revision=revision)))
+
+    def scrubs(self, *, limit: int = 10) -> ScrubList:
+        """List scrubs, newest first, with the damages that they found."""
+        return self.send(calls.scrubs(limit))
+
+    def run_scrub(self) -> ScrubOut:
+        """Read every file of every kept snapshot again, soon; tells which scrub that is."""
+        return self.send(calls.run_scrub())
 
     def delete_production(self, name: str) -> None:
         """Delete a production deployment with its endpoint, files and access tokens."""

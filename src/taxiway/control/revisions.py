@@ -16,9 +16,9 @@ from taxiway.control.observed import Observed
 from taxiway.domain.conditions import Failure
 from taxiway.domain.deployments import is_steady
 from taxiway.domain.environments import BuildProgress, BuildState
-from taxiway.domain.errors import IsolationUnavailable, LeaseLost, TaxiwayError
+from taxiway.domain.errors import ArtifactDigestMismatch, IsolationUnavailable, LeaseLost, TaxiwayError
 from taxiway.domain.events import CONTROL, Event, SubjectKind, Topic
-from taxiway.domain.ids import PodId, RevisionId
+from taxiway.domain.ids import PodId, RevisionId, SnapshotId
 from taxiway.domain.lifecycle import (
     DRAIN_GRACE,
     Action,
@@ -258,9 +258,7 @@ class RevisionController:
             case Apply(scale=scale):
                 if plan.snapshot.digest is None:
                     raise AssertionError(f"revision {revision.id} has no snapshot to serve")
-                if promoted is not None:
-                    await self._bundles.keep(revision.model_version, await self._bundle(revision, promoted))
-                applying = self._runtime.apply(revision.spec(plan.snapshot.digest), scale=scale)
+                applying = self._apply(revision, plan.snapshot.digest, promoted, scale=scale)
                 self._applied[revision.id] = scale
                 if not await self._attempt(Attempt.APPLY, revision.id, applying):
                     self._applied.pop(revision.id, None)
@@ -271,6 +269,12 @@ class RevisionController:
                 self._acted_at[revision.id] = self._elapsed()
             case _:
                 assert_never(action)
+
+    async def _apply(self, revision: Revision, digest: SnapshotId, promoted: Promotion | None, *, scale: int) -> None:
+        """Tell the runtime. What is promoted does not run before its bundle is kept."""
+        if promoted is not None:
+            await self._bundles.keep(revision.model_version, await self._bundle(revision, promoted))
+        await self._runtime.apply(revision.spec(digest), scale=scale)
 
     async def _attempt(self, attempt: Attempt, key: str, act: Awaitable[None]) -> bool:
         """Begin something and tell whether that went well; why it did not is seen at the next look."""
@@ -303,10 +307,17 @@ class RevisionController:
         return describe(promoted, version, deployment, revision, lock=lock)
 
     def _fetch_promoted(self, promoted: Promotion) -> Fetch:
-        """Copy what was promoted out of the staging store, and nothing else."""
+        """Copy what was promoted out of production's own store, where it may be, or staging's, and nothing else."""
+        production, staging = self._stores[Environment.PRODUCTION], self._stores[Environment.STAGING]
 
         async def fetch(into: Path, report: ReportBytes) -> None:
-            await self._stores[Environment.STAGING].copy_out(promoted.digest, into, report)
+            try:
+                await production.copy_out(promoted.digest, into, report)
+            except ArtifactDigestMismatch as damage:
+                try:
+                    await staging.copy_out(promoted.digest, into, report)
+                except ArtifactDigestMismatch as error:
+                    raise _in_neither(damage, error) from error
 
         return fetch
 
@@ -360,6 +371,12 @@ _ATTEMPTED = {
     Attempt.PROOF: "The proof of a faster path could not be begun",
     Attempt.APPLY: "The pod could not be started",
 }
+
+
+def _in_neither(damage: ArtifactDigestMismatch, error: ArtifactDigestMismatch) -> ArtifactDigestMismatch:
+    """Say of both stores what is wrong: which of them should have had the files depends on what was deleted since."""
+    message = f"{damage.message.rstrip('.')}; in staging: {error.message}"
+    return ArtifactDigestMismatch(message, hint=error.hint, path=damage.facts.get("path", ""))
 
 
 def _failure(error: TaxiwayError) -> Failure:

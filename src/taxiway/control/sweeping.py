@@ -49,7 +49,7 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Look once and drop what is due. Called every minute or so; once more does no harm."""
-        stored = {(where, digest) for where, store in self._stores.items() for digest in await store.stored()}
+        stored = {(where, digest) for where in self._stores for digest in await self._stores[where].stored()}
         built = await self._builder.stored()
         async with self._database.read() as tx:
             used = {(where, digest) for where in self._stores for digest in await snapshots.digests(tx, where)}

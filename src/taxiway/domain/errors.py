@@ -102,6 +102,18 @@ class DatabaseUnavailable(TaxiwayError):
     reason = "DatabaseUnavailable"
 
 
+class StoreUnavailable(TaxiwayError):
+    """Production's object store does not answer, or not in time."""
+
+    reason = "StoreUnavailable"
+
+
+class StoreRefused(TaxiwayError):
+    """Production's object store answers and refuses: credentials, rights, bucket or region are not right."""
+
+    reason = "StoreRefused"
+
+
 class NoSignature(TaxiwayError):
     """The logged model has no signature, so that there is no contract to serve it by."""
 

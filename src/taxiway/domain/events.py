@@ -41,6 +41,8 @@ class Topic(StrEnum):
     """How requests move from one revision to the next."""
     SCALE = "scale"
     """How many pods there are to be."""
+    SNAPSHOT = "snapshot"
+    """The files that a deployment's revisions have: what a scrub found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

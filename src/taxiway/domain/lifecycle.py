@@ -37,7 +37,7 @@ from datetime import datetime, timedelta
 from taxiway.domain.conditions import Condition, Failure, Phase, PhaseName, Truth
 from taxiway.domain.deployments import is_steady
 from taxiway.domain.environments import BuildProgress, BuildState
-from taxiway.domain.errors import TrackingUnavailable
+from taxiway.domain.errors import StoreUnavailable, TrackingUnavailable
 from taxiway.domain.ids import PodId
 from taxiway.domain.lost_files import not_made_again, runs_nowhere, what_is_lost
 from taxiway.domain.pods import PodObservation, PodPhase, ReportedPhase
@@ -259,9 +259,9 @@ def _advance_copy(view: RevisionView, now: datetime) -> tuple[SnapshotCopy, Begi
 
 
 def _waits_for_tracking(view: RevisionView) -> bool:
-    """Tell whether a revision that served could not be copied anew because MLflow is away, and not for too long."""
+    """Tell whether a revision that served could not be copied anew because MLflow or the store is away, for now."""
     failure = view.copy.failure if view.copy is not None else None
-    is_away = failure is not None and failure.reason == TrackingUnavailable.reason
+    is_away = failure is not None and failure.reason in (TrackingUnavailable.reason, StoreUnavailable.reason)
     return is_away and view.revision.failure is not None and view.waited < TRACKING_PATIENCE
 
 

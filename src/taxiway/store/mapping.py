@@ -18,6 +18,7 @@ from taxiway.domain.promotions import GateResult
 from taxiway.domain.quotas import Quota
 from taxiway.domain.revisions import ScoringOptions
 from taxiway.domain.rollouts import Served, Strategy
+from taxiway.domain.scrubs import Damage
 
 T = TypeVar("T")
 
@@ -49,4 +50,5 @@ autoscaling = Document[AutoscalingPolicy | None](TypeAdapter(AutoscalingPolicy |
 quota = Document[Quota | None](TypeAdapter(Quota | None))
 served = Document[Served](TypeAdapter(Served))
 strategy = Document[Strategy](TypeAdapter(Strategy))
+damages = Document[tuple[Damage, ...]](TypeAdapter(tuple[Damage, ...]))
 conversion = Document[Conversion](TypeAdapter(Conversion))

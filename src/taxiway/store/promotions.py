@@ -9,11 +9,13 @@ from sqlalchemy import Row, insert, select
 
 from taxiway.domain.ids import DeploymentId, ModelVersionId, SnapshotId
 from taxiway.domain.promotions import Promotion
+from taxiway.domain.snapshots import SnapshotState, SnapshotWanted
 from taxiway.store import mapping, schema
 from taxiway.store.database import Transaction
 from taxiway.store.times import from_microseconds, to_microseconds
 
 T = schema.promotions
+S = schema.snapshots
 
 
 def _promotion(row: Row[Any]) -> Promotion:
@@ -47,6 +49,14 @@ async def find(tx: Transaction, key: ModelVersionId) -> Promotion | None:
     """Return the promotion that made a model version of production; None for one of staging."""
     row = (await tx.execute(select(T).where(T.c.model_version == key))).first()
     return None if row is None else _promotion(row)
+
+
+async def kept(tx: Transaction) -> Sequence[tuple[ModelVersionId, SnapshotId]]:
+    """List the model versions of production whose files are there, with their digests."""
+    is_there = (S.c.state == SnapshotState.READY.value) & (S.c.wanted == SnapshotWanted.KEEP.value)
+    query = select(T.c.model_version, T.c.digest).join(S, S.c.model_version == T.c.model_version).where(is_there)
+    rows = (await tx.execute(query.order_by(T.c.model_version))).all()
+    return [(ModelVersionId(key), SnapshotId(digest)) for key, digest in rows]
 
 
 async def of_deployment(tx: Transaction, key: DeploymentId) -> Sequence[Promotion]:

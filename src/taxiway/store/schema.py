@@ -277,6 +277,21 @@ rollouts = Table(
     Index(None, "state"),
 )
 
+scrubs = Table(
+    "scrubs",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("asked_at", Microseconds, nullable=False),
+    Column("asked_by", String(80), nullable=False),
+    Column("began_at", Microseconds),
+    Column("ended_at", Microseconds),
+    Column("snapshots", Integer, nullable=False, default=0),
+    Column("bytes_read", BigInteger, nullable=False, default=0),
+    Column("damages", Document, nullable=False),
+    Column("trouble", Text, nullable=False, default=""),
+    Index(None, "asked_at"),
+)
+
 access_tokens = Table(
     "access_tokens",
     metadata,

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select, update
 
-from taxiway.domain.ids import ModelVersionId, ProjectName, SnapshotId
+from taxiway.domain.ids import DeploymentId, ModelVersionId, ProjectName, SnapshotId
 from taxiway.domain.models import Environment, LoggedModelRef
 from taxiway.domain.snapshots import SnapshotCopy, SnapshotState, SnapshotWanted
 from taxiway.store import mapping, schema
@@ -16,6 +16,7 @@ from taxiway.store.times import optional_microseconds, optional_time
 
 T = schema.snapshots
 P = schema.promotions
+D = schema.deployments
 
 
 def _snapshot(row: Row[Any]) -> SnapshotCopy:
@@ -92,6 +93,27 @@ async def digests(tx: Transaction, environment: Environment) -> Sequence[Snapsho
     query = select(T.c.digest).where(T.c.digest.is_not(None), T.c.environment == environment.value).distinct()
     found = {SnapshotId(value) for value in (await tx.execute(query)).scalars()}
     return sorted(found | (await _leaving(tx) if environment is Environment.STAGING else set()))
+
+
+async def kept(tx: Transaction, environment: Environment) -> Sequence[SnapshotId]:
+    """List the digests that model versions keep in a store and that are there whole, as far as is known."""
+    query = select(T.c.digest).where(T.c.digest.is_not(None), T.c.environment == environment.value).distinct()
+    query = query.where(T.c.state == SnapshotState.READY.value, T.c.wanted == SnapshotWanted.KEEP.value)
+    return sorted(SnapshotId(value) for value in (await tx.execute(query)).scalars())
+
+
+async def holders(
+    tx: Transaction, digest: SnapshotId, environment: Environment
+) -> Sequence[tuple[ProjectName, DeploymentId]]:
+    """List the deployments whose revisions have this snapshot, with their projects."""
+    deployment = func.coalesce(P.c.deployment, D.c.id)
+    query = select(T.c.project, deployment).distinct()
+    query = query.outerjoin(P, P.c.model_version == T.c.model_version)
+    query = query.outerjoin(D, D.c.model_version == T.c.model_version).where(
+        T.c.digest == digest, T.c.environment == environment.value, deployment.is_not(None)
+    )
+    rows = (await tx.execute(query.order_by(deployment))).all()
+    return [(ProjectName(project), DeploymentId(key)) for project, key in rows]
 
 
 async def _leaving(tx: Transaction) -> set[SnapshotId]:

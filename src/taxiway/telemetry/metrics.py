@@ -51,6 +51,22 @@ class ControlMetrics:
         )
         self.deployments = Gauge("taxiway_deployments", "Deployments by status.", ("status",), registry=self.registry)
         self.pods = Gauge("taxiway_pods", "Pods by phase.", ("phase",), registry=self.registry)
+        self.damages = Gauge(
+            "taxiway_snapshot_damages",
+            "Damaged files of kept snapshots that the last scrub found and did not mend, by store and copy.",
+            ("environment", "place"),
+            registry=self.registry,
+        )
+        self.mended = Counter(
+            "taxiway_snapshot_files_mended", "Damaged files that scrubs made whole again.", registry=self.registry
+        )
+        self.scrub_ended = Gauge(
+            "taxiway_scrub_ended_timestamp_seconds", "When the last scrub ended; 0 before.", registry=self.registry
+        )
+        self.scrub_bytes = Gauge("taxiway_scrub_bytes", "Bytes that the last scrub read.", registry=self.registry)
+        self.scrub_is_whole = Gauge(
+            "taxiway_scrub_complete", "1 when the last scrub could read everything.", registry=self.registry
+        )
         self.routing_published = Counter(
             "taxiway_routing_tables_published", "Routing tables given to the gateway.", registry=self.registry
         )
@@ -73,6 +89,18 @@ class ControlMetrics:
         """Count one reconcile."""
         self.reconciles.labels(noun, "ok" if is_ok else "error").inc()
         self.reconcile_seconds.labels(noun).observe(seconds)
+
+    def show_scrub(
+        self, *, ended: float, bytes_read: int, is_complete: bool, damages: Mapping[tuple[str, str], int], mended: int
+    ) -> None:
+        """Set what the last scrub found; damages by environment and copy, those that are left out become 0."""
+        self.scrub_ended.set(ended)
+        self.scrub_bytes.set(bytes_read)
+        self.scrub_is_whole.set(is_complete)
+        self.mended.inc(mended)
+        self.damages.clear()
+        for labels, value in damages.items():
+            self.damages.labels(*labels).set(value)
 
     def show_deployments(self, by_status: Mapping[str, int]) -> None:
         """Set how many deployments have each status; statuses that are left out become 0."""
