@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import structlog
 from starlette.datastructures import Headers
 
+from taxiway.api.console import NONCE, document
 from taxiway.api.limits import MOST_KEYS, RateLimiter, Slots
 from taxiway.api.origins import host_name, is_known_host, is_same_site, source_of
 from taxiway.domain.errors import TooManyRequests
@@ -24,7 +27,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/metrics", "/api/v1/health", "/api/v1/session", "/api/v1/nothing", VERSION, f"{RUN}/artifacts"]
+    "path", ["/mlflow", "/metrics", "/api/v1/health", "/api/v1/session", "/api/v1/nothing", VERSION, f"{RUN}/artifacts"]
 )
 async def test_every_answer_has_the_headers(world: World, path: str) -> None:
     for client in (world.client(), world.speak_as("member")):
@@ -201,10 +204,38 @@ async def test_requests_logins_and_denials_are_counted(world: World) -> None:
     assert 'taxiway_logins_total{outcome="failed"} 1.0' in text
 
 
-async def test_the_front_page_needs_nothing_from_elsewhere(world: World) -> None:
-    answer = await world.client().get("/")
+async def test_the_tracking_page_needs_nothing_from_elsewhere(world: World) -> None:
+    answer = await world.client().get("/mlflow")
 
     assert "http://localhost:8080/mlflow" in answer.text
     assert "<script" not in answer.text
     assert "src=" not in answer.text
     assert "style-src 'sha256-" in answer.headers["content-security-policy"]
+
+
+def a_console(directory: Path) -> Path:
+    (directory / "index.html").write_text(f'<meta name="csp-nonce" content="{NONCE}">', "utf-8")
+    return directory
+
+
+def test_the_console_is_another_document_each_time(tmp_path: Path) -> None:
+    first, second = (document(a_console(tmp_path), version="1", url="http://x") for _ in range(2))
+    nonces = [re.findall(r"content=\"([^\"]+)\"", bytes(answer.body).decode()) for answer in (first, second)]
+    assert nonces[0] != nonces[1]
+    for answer, (nonce,) in zip((first, second), nonces, strict=True):
+        policy = answer.headers["content-security-policy"]
+        assert f"'nonce-{nonce}'" in policy
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["cache-control"] == "no-cache"
+
+
+def test_without_a_built_console_the_page_says_how_to_build_it(tmp_path: Path) -> None:
+    answer = document(tmp_path, version="1<2", url="http://x")
+    assert b"make console" in bytes(answer.body)
+    assert b"1&lt;2" in bytes(answer.body)
+
+
+@pytest.mark.parametrize("name", ["..%2f..%2fsettings.py", "%2e%2e", ".env", "x/y", "a" * 200])
+async def test_no_other_file_is_an_asset(world: World, name: str) -> None:
+    assert (await world.client().get(f"/assets/{name}")).status_code == 404

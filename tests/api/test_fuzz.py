@@ -25,8 +25,8 @@ pytestmark = pytest.mark.integration
 
 EXAMPLES = {GenerationMode.POSITIVE: 6, GenerationMode.NEGATIVE: 2}
 """Requests for each operation; those that are wrong take long to think of."""
-LOOKS_ALIKE = {"stream_log"}
-"""Read as ``get_log`` is, and takes as long as the log does."""
+LOOKS_ALIKE = {"stream_log", "stream_hints"}
+"""Streams: what they read is read by ``get_log`` and ``list_events`` too, and they take as long as they are told."""
 
 
 def _examine(cases: st.SearchStrategy[Any], count: int, check: Callable[[Any], None]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from taxiway.api.services import STREAMS_PER_USER
 from taxiway.domain.ids import RevisionId
 from taxiway.domain.logs import LogKind, LogName, LogPage
 from taxiway.wire.models import LogPageOut
@@ -135,10 +136,10 @@ async def test_a_stream_ends_some_day_so_that_its_reader_is_authorised_anew(
     assert events_of(answer.text) == []
 
 
-async def test_a_person_has_eight_streams(world: World) -> None:
+async def test_a_person_has_so_many_streams(world: World) -> None:
     streams = world.app.state.streams
     member = (await world.services.users.find_id("member")) or ""
-    holders = [streams.hold(member) for _ in range(8)]
+    holders = [streams.hold(member) for _ in range(STREAMS_PER_USER)]
     for holder in holders:
         holder.__enter__()
 

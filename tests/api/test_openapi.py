@@ -13,10 +13,17 @@ from taxiway.api.routing import UndeclaredPermission, route_table
 from taxiway.client import calls
 from taxiway.wire.models import AccessTokenIn, ConfigurationIn, ConversionIn
 from taxiway.wire.problems import ProblemOut
+from tests.api.matrix import SECTIONS
 from tests.api.world import World
 
-UNDOCUMENTED = {"GET /", "GET /metrics", "GET /mlflow", "GET /mlflow/"}
-NO_MODEL = {"download_artifact", "export_audit_log", "get_openapi_document", "stream_log"}
+UNDOCUMENTED = {
+    "GET /", "GET /metrics", "GET /mlflow", "GET /mlflow/", "GET /assets/{name}",
+    *(f"GET /{section}{rest}" for section in SECTIONS for rest in ("", "/{rest}")),
+}  # fmt: skip
+NO_MODEL = {
+    "download_artifact", "export_audit_log", "get_openapi_document", "stream_log", "stream_hints",
+    "describe_version", "describe_production",
+}  # fmt: skip
 
 
 @pytest.fixture

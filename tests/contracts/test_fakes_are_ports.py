@@ -13,7 +13,9 @@ from tests.fakes import (
     FakeClock,
     FakeGateway,
     FakeLogStore,
+    FakeMeasurements,
     FakeNudge,
+    FakePods,
     FakeProver,
     FakeRegistry,
     FakeRuntime,
@@ -47,6 +49,8 @@ FAKES = [
     (ports.Prover, PROVER),
     (ports.LogStore, LOGS),
     (ports.Signer, SIGNER),
+    (ports.Measurements, FakeMeasurements()),
+    (ports.Pods, FakePods()),
     (ports.Nudge, NUDGE),
 ]
 
