@@ -160,3 +160,29 @@ with mlflow.start_run() as run:
     )
 print(run.info.run_id)
 '''
+
+PLANTED = """
+import sys, time, mlflow, numpy as np, pandas as pd
+from mlflow.models import infer_signature
+
+kind = sys.argv[1]
+
+class Scores(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        import time
+        time.sleep(0.06 if self.kind == "slow" else 0.005)
+        if self.kind == "faulty" and (model_input["hour"] % 4 == 0).any():
+            raise RuntimeError("planted")
+        return model_input["amount"] * 2
+
+model = Scores()
+model.kind = kind
+X = pd.DataFrame({"amount": [1.5, 2.5], "hour": [1, 2]})
+mlflow.set_experiment("planted")
+with mlflow.start_run() as run:
+    mlflow.pyfunc.log_model(
+        python_model=model, name="model", signature=infer_signature(X, X["amount"] * 2), input_example=X,
+        pip_requirements=["mlflow", "pandas", "cloudpickle"],
+    )
+print(run.info.run_id)
+"""

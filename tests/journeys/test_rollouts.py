@@ -1,0 +1,154 @@
+"""Under load: a revision with planted errors or latency is taken back; a good one, and more pods, nobody feels."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx2
+import pytest
+
+from taxiway.client import Client
+from taxiway.client.calls import plain
+from taxiway.wire.production import (
+    PolicyIn,
+    ProductionConfigurationIn,
+    ProductionDetailOut,
+    PromotionIn,
+    RolloutOut,
+    StrategyIn,
+)
+from tests.journeys.training import PLANTED
+from tests.platforms import Platform
+
+pytestmark = [pytest.mark.journey, pytest.mark.integration, pytest.mark.timeout(500)]
+
+NAME = "planted-acme"
+STEPS = StrategyIn(steps=[20, 50], step_seconds=8, min_requests=20, max_error_rate_rise=0.02, max_latency_ratio=2.0)
+
+
+@dataclass
+class Load:
+    """Callers that ask again and again, and what they were answered."""
+
+    url: str
+    token: str
+    statuses: Counter[int] = field(default_factory=Counter)
+    is_over: bool = False
+
+    def ask(self, hour: int, pause: float) -> None:
+        body = {"dataframe_records": [{"amount": 3.0, "hour": hour}]}
+        with httpx2.Client(timeout=10) as client:
+            while not self.is_over:
+                answer = client.post(self.url, json=body, headers={"Authorization": f"Bearer {self.token}"})
+                self.statuses[answer.status_code] += 1
+                hour = (hour + 1) % 24
+                time.sleep(pause)
+
+
+@contextmanager
+def load(seen: ProductionDetailOut, token: str, *, callers: int, pause: float) -> Iterator[Load]:
+    running = Load(url=f"{seen.url}/invocations", token=token)
+    threads = [threading.Thread(target=running.ask, args=(number, pause)) for number in range(callers)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield running
+    finally:
+        running.is_over = True
+        for thread in threads:
+            thread.join()
+
+
+def convert(platform: Platform, kind: str) -> int:
+    made = platform.convert(platform.python(PLANTED, kind).splitlines()[-1], "planted")
+    assert made.status == "ON", f"{made.reason}: {made.message}"
+    return made.version
+
+
+def promotion(version: int, *, rollout: StrategyIn | None = None) -> PromotionIn:
+    return PromotionIn(
+        project="fraud", model="planted", version=version, name=NAME, customer="Acme", reason="A trial.", cpus="0.4",
+        rollout=rollout,
+    )  # fmt: skip
+
+
+def wait(client: Client, status: str = "ON", *, pods: int | None = None, within: float = 90) -> ProductionDetailOut:
+    until = time.monotonic() + within
+    while True:
+        seen = client.production_deployment(NAME)
+        if seen.status == status and seen.observed_generation == seen.generation and pods in (None, seen.pods_ready):
+            return seen
+        assert time.monotonic() < until, f"{seen.status}: {seen.message}, {seen.pods_ready} pods"
+        time.sleep(0.2)
+
+
+def ended(client: Client) -> RolloutOut:
+    until = time.monotonic() + 90
+    while True:
+        rollout = client.production_deployment(NAME).rollout
+        if rollout is not None and not rollout.is_active:
+            return rollout
+        assert time.monotonic() < until, rollout
+        time.sleep(0.2)
+
+
+def test_what_is_worse_is_taken_back_and_what_is_good_is_not_felt(platform: Platform) -> None:
+    good, faulty, slow = (convert(platform, kind) for kind in ("good", "faulty", "slow"))
+    with platform.client() as client:
+        client.promote(promotion(good))
+        seen = wait(client)
+        token = client.issue_production_token(NAME, caller="till").token
+
+        with load(seen, token, callers=4, pause=0.05) as callers:
+            time.sleep(3)
+            client.promote(promotion(faulty, rollout=STEPS))
+            rollout = ended(client)
+            print(f"errors: {rollout.message}")
+            assert (str(rollout.state), rollout.reason) == ("Aborted", "ErrorRateTooHigh")
+            assert rollout.step == 1
+            assert wait(client).version == good
+            failed = callers.statuses[500]
+            assert 0 < failed < 0.15 * sum(callers.statuses.values()), "only some of the fifth that it got"
+            time.sleep(3)
+            assert callers.statuses[500] == failed, "nobody feels it any more"
+
+            client.promote(promotion(slow, rollout=STEPS))
+            rollout = ended(client)
+            print(f"latency: {rollout.message}")
+            assert (str(rollout.state), rollout.reason) == ("Aborted", "LatencyTooHigh")
+            assert wait(client).version == good
+
+            before = callers.statuses[200]
+            client.configure_production(NAME, ProductionConfigurationIn(cpus="0.5", rollout=STEPS))
+            rollout = ended(client)
+            print(f"good: {rollout.message}")
+            assert str(rollout.state) == "Done"
+            assert wait(client).resources.cpus == "0.5"
+            assert callers.statuses[200] > before
+        assert set(callers.statuses) == {200, 500}
+        assert callers.statuses[500] == failed
+
+        policy = PolicyIn(metric="concurrency", target=2, over_seconds=4, down_window_seconds=6)
+        client.configure_production(NAME, ProductionConfigurationIn(min_pods=1, max_pods=2, autoscaling=policy))
+        with load(seen, token, callers=8, pause=0.0) as many:
+            began = time.monotonic()
+            wait(client, pods=2)
+            print(f"two pods after {time.monotonic() - began:.1f} s of load")
+        wait(client, pods=1)
+        with load(seen, token, callers=1, pause=0.05) as few:
+            time.sleep(2)
+        assert set(many.statuses) | set(few.statuses) == {200}
+        markers = {marker["reason"]: marker["message"] for marker in markers_of(client)}
+        assert "concurrency" in markers["ScaledUp"]
+        assert "ScaledDown" in markers
+
+
+def markers_of(client: Client) -> list[dict[str, str]]:
+    found = client.send(plain("GET", "production", "deployments", NAME, "measurements"))
+    markers: list[dict[str, str]] = found["markers"]
+    return markers
