@@ -36,6 +36,7 @@ from taxiway.services.promotions import PromotionRequest, Promotions
 from taxiway.services.rollouts import Rollouts
 from taxiway.services.runs import Runs
 from taxiway.services.scrubs import Scrubs
+from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
 from taxiway.store import history, revisions, snapshots
@@ -165,6 +166,7 @@ class World:
                 now=now,
             ),
             rollouts=Rollouts(database=database, nudge=self.nudge, now=now),
+            served=ServedHistory(database=database),
             scrubs=Scrubs(database=database, now=now),
             access_tokens=AccessTokens(database=database, signer=FakeSigner(), nudge=self.nudge, now=now),
             measurements=MeasurementHistory(

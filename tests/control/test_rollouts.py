@@ -13,6 +13,7 @@ from taxiway.domain.rollouts import Rollout, RolloutWanted, Strategy
 from taxiway.services.deployments import ProductionName
 from taxiway.services.promotions import PromotionRequest
 from taxiway.services.rollouts import Rollouts
+from taxiway.services.served import ServedHistory
 from taxiway.store import audit, rollouts
 from tests.builders import RUN_ID, a_logged_model, an_asking
 from tests.control.harness import NAME, ControlPlane, killed
@@ -207,3 +208,24 @@ async def test_switching_off_ends_it_and_on_serves_what_served(promoted: Control
     detail = await promoted.deployments.detail(ACME)
     assert await status(promoted) == "ON"
     assert detail.revisions[-1].resources == detail.revisions[0].resources
+
+
+async def test_what_served_when_and_who_put_it_there_is_known(promoted: ControlPlane) -> None:
+    history = ServedHistory(database=promoted.database)
+    clock = promoted.world.clock
+    at_first = clock.now
+    new = await begin(promoted)
+    await promoted.run(5)
+    in_the_middle = clock.now
+    promoted.measurements.revisions[new] = a_window(100, errors=30)
+    await promoted.run(10)
+    await promoted.settle()
+    in_the_end = clock.now - timedelta(seconds=1)
+    await promoted.deployments.switch_off(an_asking(), ACME)
+    await promoted.settle()
+    for moment, expected in ((at_first, [1]), (in_the_middle, [1, 2]), (in_the_end, [1]), (clock.now, [])):
+        assert [each.revision.number for each in await history.at(moment, customer="Acme")] == expected
+    (first,) = await history.at(at_first)
+    assert first.promotion is not None
+    assert (first.promotion.promoted_by, first.promotion.reason) == ("ada", "They asked for it.")
+    assert await history.at(at_first, customer="Somebody else") == []

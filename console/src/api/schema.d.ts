@@ -522,6 +522,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/production/served": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell what served at a moment, to whom, and who put it there; without one, now
+         * @description Tell what served at a moment, to whom, and who put it there; without one, now.
+         */
+        get: operations["list_served"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects": {
         parameters: {
             query?: never;
@@ -3327,6 +3347,67 @@ export interface components {
             until: string;
         };
         /**
+         * ServedList
+         * @description What answered at a moment.
+         */
+        ServedList: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Items */
+            items: components["schemas"]["ServedOut"][];
+        };
+        /**
+         * ServedOut
+         * @description One revision that answered at the moment that was asked for, and who put it there.
+         */
+        ServedOut: {
+            /** Cpus */
+            cpus: string;
+            /** Customer */
+            customer: string;
+            /** Deployment */
+            deployment: string;
+            /**
+             * Digest
+             * @description Of its files; empty where that is not known any more.
+             */
+            digest: string;
+            /**
+             * Made At
+             * Format: date-time
+             */
+            made_at: string;
+            /**
+             * Made By
+             * @description Who made the revision: it may be a rollback or another size.
+             */
+            made_by: string;
+            /** Memory */
+            memory: string;
+            /** Model */
+            model: string;
+            /** Project */
+            project: string;
+            /** Promoted At */
+            promoted_at: string | null;
+            /** Promoted By */
+            promoted_by: string;
+            /**
+             * Reason
+             * @description Of the promotion.
+             */
+            reason: string;
+            /** Revision */
+            revision: number;
+            /** Version */
+            version: number;
+            /** Why */
+            why: string;
+        };
+        /**
          * SessionList
          * @description One's own sessions, newest first.
          */
@@ -5888,6 +5969,76 @@ export interface operations {
             };
             /** @description BodyTooLarge: The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    list_served: {
+        parameters: {
+            query?: {
+                /** @description A moment with its offset, as in 2026-03-01T12:00Z. */
+                at?: string | null;
+                /** @description Only this one's. */
+                customer?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServedList"];
+                };
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotSignedIn: Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

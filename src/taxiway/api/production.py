@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Path, Query
+from pydantic import AwareDatetime
 
 from taxiway.api import shapes
 from taxiway.api.access_tokens import tokens_out
@@ -36,6 +37,7 @@ from taxiway.wire.production import (
     RollbackIn,
     RolloutChangeIn,
     RolloutOut,
+    ServedList,
     StrategyIn,
 )
 
@@ -149,6 +151,18 @@ async def list_production(
 ) -> ProductionPage:
     """List production deployments by name."""
     return ProductionPage(items=await _shown(services, await services.promotions.search(customer=customer)))
+
+
+@router.get("/production/served", permission=Permission.AUDIT_READ)
+async def list_served(
+    services: Services,
+    at: Annotated[AwareDatetime | None, Query(description="A moment with its offset, as in 2026-03-01T12:00Z.")] = None,
+    customer: Annotated[str | None, Query(max_length=80, description="Only this one's.")] = None,
+) -> ServedList:
+    """Tell what served at a moment, to whom, and who put it there; without one, now."""
+    moment = at or datetime.now(UTC)
+    found = await services.served.at(moment, customer=customer)
+    return ServedList(at=moment, items=[shapes.served_out(each) for each in found])
 
 
 @router.get(NAMED, permission=Permission.PRODUCTION_READ)

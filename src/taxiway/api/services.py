@@ -27,6 +27,7 @@ from taxiway.services.promotions import Promotions
 from taxiway.services.rollouts import Rollouts
 from taxiway.services.runs import Runs
 from taxiway.services.scrubs import Scrubs
+from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import Users
 
@@ -48,6 +49,7 @@ class ApiServices:
     deployments: Deployments
     promotions: Promotions
     rollouts: Rollouts
+    served: ServedHistory
     scrubs: Scrubs
     access_tokens: AccessTokens
     measurements: MeasurementHistory

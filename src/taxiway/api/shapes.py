@@ -33,6 +33,7 @@ from taxiway.domain.rollouts import NEXT, Rollout
 from taxiway.domain.snapshots import SnapshotCopy
 from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Run
 from taxiway.services.deployments import ContractChanges, DeploymentDetail
+from taxiway.services.served import Served
 from taxiway.wire.measurements import LoadOut
 from taxiway.wire.models import (
     AccessTokenOut,
@@ -63,6 +64,7 @@ from taxiway.wire.production import (
     PromotionRecordOut,
     RevisionRecordOut,
     RolloutOut,
+    ServedOut,
 )
 from taxiway.wire.tracking import ArtifactOut, ExperimentOut, LoggedModelOut, MetricPointOut, RunOut
 
@@ -142,6 +144,28 @@ def production_out(
         quota_burst=None if deployment.quota is None else deployment.quota.burst,
         load=None if load is None else load_out(load),
         **{key: fields[key] for key in fields.keys() & ProductionOut.model_fields.keys()},
+    )
+
+
+def served_out(found: Served) -> ServedOut:
+    """Show what answered."""
+    revision, promotion = found.revision, found.promotion
+    return ServedOut(
+        deployment=found.deployment.name,
+        customer=found.deployment.customer,
+        revision=revision.number,
+        project=revision.project,
+        model=revision.model,
+        version=revision.version,
+        memory=format_memory(revision.resources.memory_bytes),
+        cpus=format_cpus(revision.resources.cpus),
+        digest="" if promotion is None else promotion.digest,
+        promoted_by="" if promotion is None else promotion.promoted_by,
+        promoted_at=None if promotion is None else promotion.promoted_at,
+        reason="" if promotion is None else promotion.reason,
+        made_by=revision.made_by,
+        made_at=revision.created_at,
+        why=revision.why,
     )
 
 

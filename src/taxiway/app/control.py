@@ -52,6 +52,7 @@ from taxiway.services.promotions import Promotions
 from taxiway.services.rollouts import Rollouts
 from taxiway.services.runs import Runs
 from taxiway.services.scrubs import Scrubs
+from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
 from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.services.users import Users
@@ -246,6 +247,7 @@ def open_services(
             now=now,
         ),
         rollouts=Rollouts(database=database, nudge=nudges, now=now),
+        served=ServedHistory(database=database),
         scrubs=scrubs,
         access_tokens=AccessTokens(database=database, signer=adapters.signer, nudge=nudges, now=now),
         measurements=MeasurementHistory(database=database, history_database=history_database, live=measuring, now=now),

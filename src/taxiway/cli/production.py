@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -333,6 +334,37 @@ def history(name: Name, as_json: AsJson = False) -> None:
             ("WHY", lambda r: r.why),
         ],
         empty="There are none yet.",
+    )
+
+
+@production.command("served")
+def served(
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            help="A moment in your time zone; now.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+        ),
+    ] = None,
+    customer: Annotated[str | None, typer.Option(help="Only this customer's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what served a customer at a moment, and who put it there."""
+    with connected() as client:
+        found = client.served(at=None if at is None else at.astimezone(), customer=customer)
+    show_table(
+        found.items,
+        as_json=as_json,
+        columns=[
+            ("DEPLOYMENT", lambda s: s.deployment),
+            ("CUSTOMER", lambda s: s.customer),
+            ("REVISION", lambda s: s.revision),
+            ("MODEL", lambda s: f"{s.project}/{s.model}/{s.version}"),
+            ("FILES", lambda s: s.digest[:12]),
+            ("PROMOTED", lambda s: f"{s.promoted_at:%Y-%m-%d %H:%M}" if s.promoted_at else ""),
+            ("BY", lambda s: s.promoted_by),
+            ("REASON", lambda s: s.reason),
+        ],
+        empty="Nothing served at that moment.",
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from typing import Any, Self, TypeVar
 
 import httpx2
@@ -46,6 +47,7 @@ from taxiway.wire.production import (
     PromotionOut,
     RollbackIn,
     RolloutChangeIn,
+    ServedList,
 )
 from taxiway.wire.scrubs import ScrubList, ScrubOut
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
@@ -256,6 +258,10 @@ class AsyncClient:
     async def production_pods(self, name: str) -> PodLogList:
         """List the pods, living and dead, whose logs are kept; newest first."""
         return await self.send(calls.production_pods(name))
+
+    async def served(self, *, at: datetime | None = None, customer: str | None = None) -> ServedList:
+        """Tell what served at a moment (with its offset; None: now), to whom, and who put it there."""
+        return await self.send(calls.served(at=None if at is None else at.isoformat(), customer=customer))
 
     async def change_rollout(self, name: str, wanted: RolloutChangeIn) -> ProductionDetailOut:
         """Let the rollout that is under way go on, stay at a share, finish or end."""

@@ -36,6 +36,7 @@ from taxiway.wire.production import (
     PromotionOut,
     RollbackIn,
     RolloutChangeIn,
+    ServedList,
 )
 from taxiway.wire.scrubs import ScrubList, ScrubOut
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
@@ -246,6 +247,13 @@ def production_logs(name: str, *, kind: str, pod: str | None, **query: object) -
 def production_pods(name: str) -> Call[PodLogList]:
     """List pods whose logs are kept."""
     return Call(method="GET", path=_production(name, "pods"), answer=PodLogList)
+
+
+def served(*, at: str | None, customer: str | None) -> Call[ServedList]:
+    """Look back at what served."""
+    return Call(
+        method="GET", path=_path("production", "served"), answer=ServedList, query=_query(at=at, customer=customer)
+    )
 
 
 def change_rollout(name: str, wanted: RolloutChangeIn) -> Call[ProductionDetailOut]:

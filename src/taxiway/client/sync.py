@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, Self, TypeVar
 
 import httpx2
@@ -45,6 +46,7 @@ from taxiway.wire.production import (
     PromotionOut,
     RollbackIn,
     RolloutChangeIn,
+    ServedList,
 )
 from taxiway.wire.scrubs import ScrubList, ScrubOut
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
@@ -250,6 +252,10 @@ class Client:
     def production_pods(self, name: str) -> PodLogList:
         """List the pods, living and dead, whose logs are kept; newest first."""
         return self.send(calls.production_pods(name))
+
+    def served(self, *, at: datetime | None = None, customer: str | None = None) -> ServedList:
+        """Tell what served at a moment (with its offset; None: now), to whom, and who put it there."""
+        return self.send(calls.served(at=None if at is None else at.isoformat(), customer=customer))
 
     def change_rollout(self, name: str, wanted: RolloutChangeIn) -> ProductionDetailOut:
         """Let the rollout that is under way go on, stay at a share, finish or end."""

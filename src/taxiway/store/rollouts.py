@@ -113,6 +113,12 @@ async def aborted_of(tx: Transaction, deployment: DeploymentId) -> frozenset[Rev
     return frozenset(RevisionId(key) for key in (await tx.execute(query)).scalars())
 
 
+async def of_deployment(tx: Transaction, deployment: DeploymentId) -> Sequence[Rollout]:
+    """List the deployment's rollouts, oldest first."""
+    query = select(T).where(T.c.deployment == deployment).order_by(T.c.id)
+    return [_rollout(row) for row in (await tx.execute(query)).all()]
+
+
 async def newest_of(tx: Transaction, deployment: DeploymentId) -> Rollout | None:
     """Return the deployment's newest rollout, active or not; None where there never was one."""
     query = select(T).where(T.c.deployment == deployment).order_by(T.c.id.desc()).limit(1)

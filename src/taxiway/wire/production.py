@@ -251,6 +251,33 @@ class ProductionDetailOut(ProductionOut):
     rollout: RolloutOut | None = Field(description="The newest one, under way or not.")
 
 
+class ServedOut(Out):
+    """One revision that answered at the moment that was asked for, and who put it there."""
+
+    deployment: str
+    customer: str
+    revision: int
+    project: str
+    model: str
+    version: int
+    memory: str
+    cpus: str
+    digest: str = Field(description="Of its files; empty where that is not known any more.")
+    promoted_by: str
+    promoted_at: datetime | None
+    reason: str = Field(description="Of the promotion.")
+    made_by: str = Field(description="Who made the revision: it may be a rollback or another size.")
+    made_at: datetime
+    why: str
+
+
+class ServedList(Out):
+    """What answered at a moment."""
+
+    at: datetime
+    items: list[ServedOut]
+
+
 class PromotionOut(Out):
     """What a promotion did, or would do."""
 
