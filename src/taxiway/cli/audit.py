@@ -25,6 +25,9 @@ def add_to(application: typer.Typer) -> None:
 def list_audit(
     actor: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
     action: Annotated[str | None, typer.Option(help="Only this action, for example model.convert.")] = None,
+    of: Annotated[
+        str | None, typer.Option("--object", help="Only of this, for example production/payments-acme.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="At most so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -32,7 +35,7 @@ def list_audit(
     from taxiway.client import calls
 
     with connected() as client:
-        answer = client.send(calls.plain("GET", "audit", actor=actor, action=action, limit=limit))
+        answer = client.send(calls.plain("GET", "audit", actor=actor, action=action, object=of, limit=limit))
     show_table(
         answer["items"],
         as_json=as_json,
