@@ -115,6 +115,7 @@ ROWS = (
     Row("POST /api/v1/production/promotions",       401, 403, 403, 403, 202, body={
         "project": "fraud", "model": "scorer", "version": 1, "name": "scorer-other", "customer": "Other",
         "reason": "They asked for it."}),
+    Row("GET /api/v1/production/usage",             401, 403, 403, 403, 200),
     Row("GET /api/v1/production/served",            401, 403, 403, 403, 200),
     Row(f"GET {D}",                                 401, 403, 403, 403, 200),
     Row(f"GET {D}/{{deployment}}",                        401, 403, 403, 403, 200),

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from taxiway.control.measuring import EVERY, Measuring
+from taxiway.domain.errors import InvalidInput
 from taxiway.domain.ids import RevisionId
 from taxiway.domain.measurements import BUCKETS, HostUse, Traffic
+from taxiway.services.deployments import ProductionName
 from taxiway.services.measurements import MeasurementHistory
+from taxiway.services.usage import Rates, UsageReports
 from taxiway.store import history
 from taxiway.store.database import Database
 from tests.control.harness import NAME, ControlPlane
+from tests.control.test_production import promote
 from tests.sqlite import open_quickly
 
 MINUTE = timedelta(minutes=1)
@@ -108,6 +112,25 @@ async def test_long_times_have_no_more_points_than_a_screen(scene: Scene) -> Non
     assert series.step == timedelta(minutes=28)
     assert 1 <= len(series.points) <= 2
     assert series.points[-1][1].requests_per_second == pytest.approx(1, rel=0.05)
+
+
+async def test_production_has_an_account_of_what_it_used(plane: ControlPlane, scene: Scene) -> None:
+    await promote(plane)
+    await plane.settle()
+    (revision,) = (await plane.deployments.detail(ProductionName(name="fraud-acme"))).revisions
+    promoted = replace(scene, revision=revision.id)
+    await promoted.pass_by(240, per_second=5, errors=1)
+    today = plane.world.clock.now.date()
+    reports = UsageReports(database=plane.database, rates=Rates(pod_hour=3600.0))
+    (used,) = await reports.between(today, today)
+    assert (used.name, used.customer) == ("fraud-acme", "Acme")
+    assert 600 <= used.requests <= 1200
+    assert used.server_errors == pytest.approx(used.requests / 5)
+    assert used.cost == pytest.approx(used.pod_hours * 3600)
+    assert 0.03 <= used.pod_hours <= 0.07
+    assert await reports.between(today, today, customer="Somebody else") == []
+    with pytest.raises(InvalidInput):
+        await reports.between(today, today - timedelta(days=1))
 
 
 async def test_what_is_old_is_forgotten(scene: Scene) -> None:

@@ -542,6 +542,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/production/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell what customers used: requests, errors, CPU and pod hours, and what that costs
+         * @description Tell what customers used: requests, errors, CPU and pod hours, and what that costs.
+         */
+        get: operations["list_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects": {
         parameters: {
             query?: never;
@@ -3555,6 +3575,46 @@ export interface components {
             status: number;
         };
         /**
+         * UsageList
+         * @description What was used on the days from `since` to `until`, both included, UTC.
+         */
+        UsageList: {
+            /** Items */
+            items: components["schemas"]["UsageOut"][];
+            /**
+             * Since
+             * Format: date
+             */
+            since: string;
+            /**
+             * Until
+             * Format: date
+             */
+            until: string;
+        };
+        /**
+         * UsageOut
+         * @description What one production deployment used in some days. The cost is by the rates of the settings.
+         */
+        UsageOut: {
+            /** Client Errors */
+            client_errors: number;
+            /** Cost */
+            cost: number;
+            /** Cpu Hours */
+            cpu_hours: number;
+            /** Customer */
+            customer: string;
+            /** Deployment */
+            deployment: string;
+            /** Pod Hours */
+            pod_hours: number;
+            /** Requests */
+            requests: number;
+            /** Server Errors */
+            server_errors: number;
+        };
+        /**
          * UserChangeIn
          * @description Changes of a user; what is left out stays. Any change ends the user's sessions.
          */
@@ -6017,6 +6077,78 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ServedList"];
+                };
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotSignedIn: Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    list_usage: {
+        parameters: {
+            query?: {
+                /** @description First day, UTC; the first of this month. */
+                since?: string | null;
+                /** @description Last day, UTC; today. */
+                until?: string | null;
+                /** @description Only this one's. */
+                customer?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageList"];
                 };
             };
             /** @description InvalidInput: The request is not acceptable */

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Path, Query
@@ -39,6 +39,8 @@ from taxiway.wire.production import (
     RolloutOut,
     ServedList,
     StrategyIn,
+    UsageList,
+    UsageOut,
 )
 
 router = TaxiwayRouter(tags=["production"])
@@ -151,6 +153,33 @@ async def list_production(
 ) -> ProductionPage:
     """List production deployments by name."""
     return ProductionPage(items=await _shown(services, await services.promotions.search(customer=customer)))
+
+
+@router.get("/production/usage", permission=Permission.PRODUCTION_READ)
+async def list_usage(
+    services: Services,
+    since: Annotated[date | None, Query(description="First day, UTC; the first of this month.")] = None,
+    until: Annotated[date | None, Query(description="Last day, UTC; today.")] = None,
+    customer: Annotated[str | None, Query(max_length=80, description="Only this one's.")] = None,
+) -> UsageList:
+    """Tell what customers used: requests, errors, CPU and pod hours, and what that costs."""
+    today = datetime.now(UTC).date()
+    first, last = since or today.replace(day=1), until or today
+    found = await services.usage.between(first, last, customer=customer)
+    items = [
+        UsageOut(
+            deployment=each.name,
+            customer=each.customer,
+            requests=each.requests,
+            client_errors=each.client_errors,
+            server_errors=each.server_errors,
+            cpu_hours=each.cpu_hours,
+            pod_hours=each.pod_hours,
+            cost=each.cost,
+        )
+        for each in found
+    ]
+    return UsageList(since=first, until=last, items=items)
 
 
 @router.get("/production/served", permission=Permission.AUDIT_READ)

@@ -29,6 +29,7 @@ from taxiway.services.runs import Runs
 from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
+from taxiway.services.usage import UsageReports
 from taxiway.services.users import Users
 
 STREAMS_PER_USER = 24
@@ -50,6 +51,7 @@ class ApiServices:
     promotions: Promotions
     rollouts: Rollouts
     served: ServedHistory
+    usage: UsageReports
     scrubs: Scrubs
     access_tokens: AccessTokens
     measurements: MeasurementHistory

@@ -55,6 +55,7 @@ from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
 from taxiway.services.tracking_changes import TrackingChanges
+from taxiway.services.usage import Rates, UsageReports
 from taxiway.services.users import Users
 from taxiway.settings import Settings
 from taxiway.store import history
@@ -248,6 +249,10 @@ def open_services(
         ),
         rollouts=Rollouts(database=database, nudge=nudges, now=now),
         served=ServedHistory(database=database),
+        usage=UsageReports(
+            database=database,
+            rates=Rates(cpu_hour=settings.monitoring.cost_per_cpu_hour, pod_hour=settings.monitoring.cost_per_pod_hour),
+        ),
         scrubs=scrubs,
         access_tokens=AccessTokens(database=database, signer=adapters.signer, nudge=nudges, now=now),
         measurements=MeasurementHistory(database=database, history_database=history_database, live=measuring, now=now),

@@ -337,6 +337,41 @@ def history(name: Name, as_json: AsJson = False) -> None:
     )
 
 
+Day = ["%Y-%m-%d"]
+
+
+@production.command("usage")
+def usage(
+    since: Annotated[
+        datetime | None, typer.Option(help="First day (UTC); the first of this month.", formats=Day)
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(help="Last day (UTC); today.", formats=Day)] = None,
+    customer: Annotated[str | None, typer.Option(help="Only this customer's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what customers used: requests, errors, CPU and pod hours, and what that costs."""
+    with connected() as client:
+        found = client.usage(
+            since=None if since is None else since.date(), until=None if until is None else until.date(),
+            customer=customer,
+        )  # fmt: skip
+    show_table(
+        found.items,
+        as_json=as_json,
+        columns=[
+            ("DEPLOYMENT", lambda u: u.deployment),
+            ("CUSTOMER", lambda u: u.customer),
+            ("REQUESTS", lambda u: u.requests),
+            ("4XX", lambda u: u.client_errors),
+            ("5XX", lambda u: u.server_errors),
+            ("CPU-HOURS", lambda u: f"{u.cpu_hours:.2f}"),
+            ("POD-HOURS", lambda u: f"{u.pod_hours:.2f}"),
+            ("COST", lambda u: f"{u.cost:.2f}"),
+        ],
+        empty="Nothing was used on these days.",
+    )
+
+
 @production.command("served")
 def served(
     at: Annotated[

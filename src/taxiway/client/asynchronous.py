@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Self, TypeVar
 
 import httpx2
@@ -48,6 +48,7 @@ from taxiway.wire.production import (
     RollbackIn,
     RolloutChangeIn,
     ServedList,
+    UsageList,
 )
 from taxiway.wire.scrubs import ScrubList, ScrubOut
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
@@ -258,6 +259,12 @@ class AsyncClient:
     async def production_pods(self, name: str) -> PodLogList:
         """List the pods, living and dead, whose logs are kept; newest first."""
         return await self.send(calls.production_pods(name))
+
+    async def usage(
+        self, *, since: date | None = None, until: date | None = None, customer: str | None = None
+    ) -> UsageList:
+        """Tell what customers used on these days (UTC, both included; else this month's)."""
+        return await self.send(calls.usage(since=since, until=until, customer=customer))
 
     async def served(self, *, at: datetime | None = None, customer: str | None = None) -> ServedList:
         """Tell what served at a moment (with its offset; None: now), to whom, and who put it there."""

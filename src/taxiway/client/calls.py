@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -37,6 +38,7 @@ from taxiway.wire.production import (
     RollbackIn,
     RolloutChangeIn,
     ServedList,
+    UsageList,
 )
 from taxiway.wire.scrubs import ScrubList, ScrubOut
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
@@ -247,6 +249,14 @@ def production_logs(name: str, *, kind: str, pod: str | None, **query: object) -
 def production_pods(name: str) -> Call[PodLogList]:
     """List pods whose logs are kept."""
     return Call(method="GET", path=_production(name, "pods"), answer=PodLogList)
+
+
+def usage(*, since: date | None, until: date | None, customer: str | None) -> Call[UsageList]:
+    """Add up what customers used."""
+    days = {name: None if day is None else day.isoformat() for name, day in (("since", since), ("until", until))}
+    return Call(
+        method="GET", path=_path("production", "usage"), answer=UsageList, query=_query(customer=customer, **days)
+    )
 
 
 def served(*, at: str | None, customer: str | None) -> Call[ServedList]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Self, TypeVar
 
 import httpx2
@@ -47,6 +47,7 @@ from taxiway.wire.production import (
     RollbackIn,
     RolloutChangeIn,
     ServedList,
+    UsageList,
 )
 from taxiway.wire.scrubs import ScrubList, ScrubOut
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
@@ -252,6 +253,10 @@ class Client:
     def production_pods(self, name: str) -> PodLogList:
         """List the pods, living and dead, whose logs are kept; newest first."""
         return self.send(calls.production_pods(name))
+
+    def usage(self, *, since: date | None = None, until: date | None = None, customer: str | None = None) -> UsageList:
+        """Tell what customers used on these days (UTC, both included; else this month's)."""
+        return self.send(calls.usage(since=since, until=until, customer=customer))
 
     def served(self, *, at: datetime | None = None, customer: str | None = None) -> ServedList:
         """Tell what served at a moment (with its offset; None: now), to whom, and who put it there."""

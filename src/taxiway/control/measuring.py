@@ -16,9 +16,10 @@ from taxiway.domain.ids import DeploymentId, PodId, RevisionId
 from taxiway.domain.measurements import HostUse, Sample, Traffic, Window, add_up, join
 from taxiway.domain.pods import PodObservation, PodPhase
 from taxiway.ports import Clock, Gateway
-from taxiway.store import history, revisions
+from taxiway.store import deployments, history, revisions, usage
 from taxiway.store.database import Database
 from taxiway.store.history import ALL, COARSE, FINE, FINE_KEPT, HOST, Period
+from taxiway.store.usage import Usage
 
 EVERY = timedelta(seconds=2)
 REMEMBERED = timedelta(minutes=15)
@@ -135,11 +136,39 @@ class Measuring:
         for step in due:
             periods += self._periods(self._written[step], step)
             self._written[step] = _begin(at, step)
+        if COARSE in due:
+            await self._add_usage([period for period in periods if period.step == COARSE])
         async with self._history.write() as tx:
             await history.insert_periods(tx, periods)
             if COARSE in due:
                 await history.delete_before(tx, step=FINE, at=at - FINE_KEPT)
                 await history.delete_before(tx, step=COARSE, at=at - self._kept)
+
+    async def _add_usage(self, periods: Sequence[Period]) -> None:
+        """Put a minute of production's deployments on their account."""
+        used = {period.deployment for period in periods if period.deployment}
+        if not used:
+            return
+        async with self._database.write() as tx:
+            known = {each.id: each for each in await deployments.in_production(tx)}
+            for period in periods:
+                deployment = known.get(period.deployment)
+                if deployment is None:
+                    continue
+                await usage.add(
+                    tx,
+                    Usage(
+                        deployment=deployment.id,
+                        day=period.at.date(),
+                        name=deployment.name,
+                        customer=deployment.customer,
+                        requests=period.traffic.requests,
+                        client_errors=period.traffic.client_errors,
+                        server_errors=period.traffic.server_errors,
+                        cpu_seconds=(period.cpus or 0.0) * period.seconds,
+                        pod_seconds=period.pods * period.seconds,
+                    ),
+                )
 
     async def _learn_deployments(self) -> None:
         """Learn whose the revisions are that were measured."""

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -290,6 +291,21 @@ scrubs = Table(
     Column("damages", Document, nullable=False),
     Column("trouble", Text, nullable=False, default=""),
     Index(None, "asked_at"),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("deployment", String(40), primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("name", String(40), nullable=False),
+    Column("customer", String(80), nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("client_errors", BigInteger, nullable=False),
+    Column("server_errors", BigInteger, nullable=False),
+    Column("cpu_seconds", Float, nullable=False),
+    Column("pod_seconds", Float, nullable=False),
+    Index(None, "day"),
 )
 
 access_tokens = Table(

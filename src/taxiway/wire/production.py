@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import Field
@@ -249,6 +249,27 @@ class ProductionDetailOut(ProductionOut):
     promotions: list[PromotionRecordOut]
     history: list[RevisionRecordOut]
     rollout: RolloutOut | None = Field(description="The newest one, under way or not.")
+
+
+class UsageOut(Out):
+    """What one production deployment used in some days. The cost is by the rates of the settings."""
+
+    deployment: str
+    customer: str
+    requests: int
+    client_errors: int
+    server_errors: int
+    cpu_hours: float
+    pod_hours: float
+    cost: float
+
+
+class UsageList(Out):
+    """What was used on the days from `since` to `until`, both included, UTC."""
+
+    since: date
+    until: date
+    items: list[UsageOut]
 
 
 class ServedOut(Out):
