@@ -131,7 +131,6 @@ class ProductionSettings(Section):
 class MonitoringSettings(Section):
     """What is kept of what was measured, and what it costs."""
 
-    cost_per_cpu_hour: float = Field(0.0, ge=0, description="What an hour of one CPU's work costs, for usage.")
     cost_per_pod_hour: float = Field(0.0, ge=0, description="What an hour of one pod costs, for usage.")
 
     history_days: int = Field(8, ge=1, le=90, description="How long graphs reach back, days.")

@@ -1,4 +1,4 @@
-"""What customers used, added up, and what that costs by the rates of the settings."""
+"""What customers used, added up, and what that costs by the rate of the settings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,6 @@ from taxiway.store.database import Database
 
 SECONDS_OF_AN_HOUR = 3600
 MOST_DAYS = 366
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
-    """What an hour of one CPU's work and an hour of one pod cost, in a currency of the reader's own."""
-
-    cpu_hour: float = 0.0
-    pod_hour: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +31,10 @@ class UsageSum:
 class UsageReports:
     """Adds up days."""
 
-    def __init__(self, *, database: Database, rates: Rates) -> None:
+    def __init__(self, *, database: Database, cost_per_pod_hour: float = 0.0) -> None:
+        """The cost is in a currency of the reader's own."""
         self._database = database
-        self._rates = rates
+        self._cost_per_pod_hour = cost_per_pod_hour
 
     async def between(self, since: date, until: date, *, customer: str | None = None) -> Sequence[UsageSum]:
         """Add up the days from ``since`` to ``until``, both included. Raises InvalidInput for more than a year."""
@@ -67,5 +60,5 @@ class UsageReports:
             server_errors=sum(day.server_errors for day in days),
             cpu_hours=cpu,
             pod_hours=pods,
-            cost=cpu * self._rates.cpu_hour + pods * self._rates.pod_hour,
+            cost=pods * self._cost_per_pod_hour,
         )
