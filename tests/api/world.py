@@ -38,7 +38,7 @@ from taxiway.services.runs import Runs
 from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
-from taxiway.services.usage import Rates, UsageReports
+from taxiway.services.usage import UsageReports
 from taxiway.services.users import Users
 from taxiway.store import history, revisions, snapshots
 from taxiway.store.database import Database
@@ -168,7 +168,7 @@ class World:
             ),
             rollouts=Rollouts(database=database, nudge=self.nudge, now=now),
             served=ServedHistory(database=database),
-            usage=UsageReports(database=database, rates=Rates()),
+            usage=UsageReports(database=database, cost_per_pod_hour=1.0),
             scrubs=Scrubs(database=database, now=now),
             access_tokens=AccessTokens(database=database, signer=FakeSigner(), nudge=self.nudge, now=now),
             measurements=MeasurementHistory(

@@ -15,7 +15,7 @@ from taxiway.domain.ids import RevisionId
 from taxiway.domain.measurements import BUCKETS, HostUse, Traffic
 from taxiway.services.deployments import ProductionName
 from taxiway.services.measurements import MeasurementHistory
-from taxiway.services.usage import Rates, UsageReports
+from taxiway.services.usage import UsageReports
 from taxiway.store import history
 from taxiway.store.database import Database
 from tests.control.harness import NAME, ControlPlane
@@ -121,7 +121,7 @@ async def test_production_has_an_account_of_what_it_used(plane: ControlPlane, sc
     promoted = replace(scene, revision=revision.id)
     await promoted.pass_by(240, per_second=5, errors=1)
     today = plane.world.clock.now.date()
-    reports = UsageReports(database=plane.database, rates=Rates(pod_hour=3600.0))
+    reports = UsageReports(database=plane.database, cost_per_pod_hour=3600.0)
     (used,) = await reports.between(today, today)
     assert (used.name, used.customer) == ("fraud-acme", "Acme")
     assert 600 <= used.requests <= 1200

@@ -3594,7 +3594,7 @@ export interface components {
         };
         /**
          * UsageOut
-         * @description What one production deployment used in some days. The cost is by the rates of the settings.
+         * @description What one production deployment used in some days. The cost is by the rate of the settings.
          */
         UsageOut: {
             /** Client Errors */

@@ -55,7 +55,7 @@ from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
 from taxiway.services.tracking_changes import TrackingChanges
-from taxiway.services.usage import Rates, UsageReports
+from taxiway.services.usage import UsageReports
 from taxiway.services.users import Users
 from taxiway.settings import Settings
 from taxiway.store import history
@@ -251,7 +251,7 @@ def open_services(
         served=ServedHistory(database=database),
         usage=UsageReports(
             database=database,
-            rates=Rates(cpu_hour=settings.monitoring.cost_per_cpu_hour, pod_hour=settings.monitoring.cost_per_pod_hour),
+            cost_per_pod_hour=settings.monitoring.cost_per_pod_hour,
         ),
         scrubs=scrubs,
         access_tokens=AccessTokens(database=database, signer=adapters.signer, nudge=nudges, now=now),

@@ -252,7 +252,7 @@ class ProductionDetailOut(ProductionOut):
 
 
 class UsageOut(Out):
-    """What one production deployment used in some days. The cost is by the rates of the settings."""
+    """What one production deployment used in some days. The cost is by the rate of the settings."""
 
     deployment: str
     customer: str
