@@ -1,4 +1,4 @@
-"""kill -9 at every point of convert, OFF, ON, configure, delete: the same end, or nothing done and a retry works."""
+"""kill -9 at every point of what people ask for: the same end, or nothing done and a retry works."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from taxiway.domain.errors import NotFound
 from taxiway.domain.events import CONTROL
 from taxiway.domain.ids import RevisionId
 from taxiway.domain.resources import MEBIBYTE, Resources
+from taxiway.domain.rollouts import RolloutWanted, Strategy
+from taxiway.services.deployments import ProductionName
+from taxiway.services.rollouts import Rollouts
 from tests.builders import an_asking
 from tests.control.harness import NAME, ControlPlane, a_world
 from tests.control.killing import Killed, Killer, WatchedDatabase, watched
+from tests.control.test_production import promote, promotions_of
 
 pytestmark = pytest.mark.fault
 
@@ -41,8 +45,45 @@ async def delete(plane: ControlPlane) -> None:
 
 
 CONVERT = Operation(name="convert", ask=ControlPlane.convert)
+ACME = ProductionName(name="fraud-acme")
+LARGER = Resources(memory_bytes=2 << 30, cpus=2)
+
+
+async def promote_once(plane: ControlPlane) -> None:
+    if not await plane.rows("promotions"):
+        await promote(plane)
+
+
+async def update_once(plane: ControlPlane) -> None:
+    if (await plane.deployments.detail(ACME)).deployment.resources != LARGER:
+        await plane.deployments.configure(an_asking(), ACME, resources=LARGER)
+
+
+async def roll_back_once(plane: ControlPlane) -> None:
+    if len((await plane.deployments.detail(ACME)).revisions) == 2:
+        await promotions_of(plane).roll_back(an_asking(), ACME.name, reason="It was no better.")
+
+
+async def move_once(plane: ControlPlane) -> None:
+    if not await plane.rows("rollouts"):
+        strategy = Strategy(steps=())
+        await plane.deployments.configure(an_asking(), ACME, resources=LARGER, strategy=strategy)
+
+
+async def abort_once(plane: ControlPlane) -> None:
+    rollouts = Rollouts(database=plane.database, nudge=plane.nudge, now=plane.world.clock)
+    rollout = await rollouts.newest(ACME.name)
+    if rollout is not None and rollout.is_active and rollout.wanted is not RolloutWanted.ABORT:
+        await rollouts.change(an_asking(), ACME.name, RolloutWanted.ABORT)
+
+
 OPERATIONS = [
     CONVERT,
+    Operation(name="promote", ask=promote_once, before=(CONVERT.ask,)),
+    Operation(name="update", ask=update_once, before=(CONVERT.ask, promote_once)),
+    Operation(name="roll-back", ask=roll_back_once, before=(CONVERT.ask, promote_once, update_once)),
+    Operation(name="roll-out", ask=move_once, before=(CONVERT.ask, promote_once)),
+    Operation(name="abort", ask=abort_once, before=(CONVERT.ask, promote_once, move_once)),
     Operation(name="off", ask=ControlPlane.off, before=(CONVERT.ask,)),
     Operation(name="on", ask=ControlPlane.on, before=(CONVERT.ask, ControlPlane.off)),
     Operation(name="configure", ask=configure, before=(CONVERT.ask,)),
@@ -66,8 +107,13 @@ async def the_end(plane: ControlPlane) -> dict[str, object]:
         "files": sorted(world.store.contents),
         "model environments": sorted(world.builder.ready),
     }
-    for table in ("deployments", "revisions", "snapshots", "model_versions", "models"):
+    found["production's files"] = sorted(world.vault.contents)
+    for table in ("deployments", "revisions", "snapshots", "model_versions", "models", "promotions", "rollouts"):
         found[table] = await plane.rows(table)
+    if found["promotions"]:
+        detail = await plane.deployments.detail(ACME)
+        found["production"] = (detail.deployment.verdict, detail.deployment.resources, len(world.bundles.documents))
+        found["production's revisions"] = [(each.number, str(each.state)) for each in detail.revisions]
     if found["deployments"]:
         deployment = await plane.deployment()
         found["verdict"] = deployment.verdict

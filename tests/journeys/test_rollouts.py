@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -25,7 +26,7 @@ from taxiway.wire.production import (
 from tests.journeys.training import PLANTED
 from tests.platforms import Platform
 
-pytestmark = [pytest.mark.journey, pytest.mark.integration, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.journey, pytest.mark.integration, pytest.mark.timeout(5000)]
 
 NAME = "planted-acme"
 STEPS = StrategyIn(steps=[20, 50], step_seconds=8, min_requests=20, max_error_rate_rise=0.02, max_latency_ratio=2.0)
@@ -77,10 +78,12 @@ def promotion(version: int, *, rollout: StrategyIn | None = None) -> PromotionIn
     )  # fmt: skip
 
 
-def wait(client: Client, status: str = "ON", *, pods: int | None = None, within: float = 90) -> ProductionDetailOut:
+def wait(
+    client: Client, status: str = "ON", *, name: str = NAME, pods: int | None = None, within: float = 90
+) -> ProductionDetailOut:
     until = time.monotonic() + within
     while True:
-        seen = client.production_deployment(NAME)
+        seen = client.production_deployment(name)
         if seen.status == status and seen.observed_generation == seen.generation and pods in (None, seen.pods_ready):
             return seen
         assert time.monotonic() < until, f"{seen.status}: {seen.message}, {seen.pods_ready} pods"
@@ -152,3 +155,29 @@ def markers_of(client: Client) -> list[dict[str, str]]:
     found = client.send(plain("GET", "production", "deployments", NAME, "measurements"))
     markers: list[dict[str, str]] = found["markers"]
     return markers
+
+
+CYCLES = int(os.environ.get("TAXIWAY_TEST_CYCLES", "2"))
+"""Fifty in the long run: `make cycles`."""
+
+
+def test_updates_promotions_and_rollbacks_are_not_felt(platform: Platform) -> None:
+    versions = [convert(platform, "good"), convert(platform, "good")]
+    with platform.client() as client:
+        client.promote(promotion(versions[0]).model_copy(update={"name": "cycled"}))
+        seen = wait(client, name="cycled")
+        token = client.issue_production_token("cycled", caller="till").token
+        took: list[float] = []
+        with load(seen, token, callers=3, pause=0.04) as callers:
+            for cycle in range(CYCLES):
+                client.configure_production("cycled", ProductionConfigurationIn(cpus=("0.5", "0.4")[cycle % 2]))
+                wait(client, name="cycled")
+                client.promote(promotion(versions[(cycle + 1) % 2]).model_copy(update={"name": "cycled"}))
+                wait(client, name="cycled")
+                began = time.monotonic()
+                client.roll_back("cycled", reason="A trial.")
+                wait(client, name="cycled")
+                took.append(time.monotonic() - began)
+        print(f"{sum(callers.statuses.values())} requests over {CYCLES} cycles: {dict(callers.statuses)}; ", end="")
+        print(f"rolled back in {sorted(took)[len(took) // 2]:.1f} s, at most {max(took):.1f} s")
+        assert set(callers.statuses) == {200}

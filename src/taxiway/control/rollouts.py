@@ -24,6 +24,7 @@ from taxiway.store import audit, deployments, events, revisions, rollouts
 from taxiway.store.database import Database, Transaction
 
 LOOK_EVERY = timedelta(seconds=1)
+LOOK_SELDOM = timedelta(seconds=10)
 
 
 class RolloutController:
@@ -65,7 +66,10 @@ class RolloutController:
         after = advance(self._see(before, revision), self._now())
         if after != before:
             await self._record(before, after)
-        return LOOK_EVERY if after.is_active else None
+        if not after.is_active:
+            return None
+        # One that is tried by its tag alone has no requests to be watched for.
+        return LOOK_SELDOM if after.state is RolloutState.PAUSED and after.percent == 0 else LOOK_EVERY
 
     def _see(self, rollout: Rollout, revision: Revision) -> RolloutView:
         share = self._observed.share(rollout.new)
