@@ -26,7 +26,8 @@ PAGES = (
     "/models/fraud/seen/1?tab=api", "/models/fraud/seen/1?tab=settings", "/deployments", "/deployments/seen-acme",
     "/deployments/seen-acme?tab=metrics", "/deployments/seen-acme?tab=revisions",
     "/deployments/seen-acme?tab=settings", "/monitoring", "/administration", "/administration?tab=projects",
-    "/administration?tab=audit", "/administration?tab=system", "/account", "/account?tab=password",
+    "/administration?tab=usage", "/administration?tab=audit", "/administration?tab=system",
+    "/account", "/account?tab=password",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import { useUrl } from "../../parts/useUrl";
 import { Audit } from "./Audit";
 import { Projects } from "./Projects";
 import { System } from "./System";
+import { Usage } from "./Usage";
 import { Users } from "./Users";
 
 export default function Administration() {
@@ -14,6 +15,7 @@ export default function Administration() {
         <Tabs.List mb="md">
           <Tabs.Tab value="users">Users</Tabs.Tab>
           <Tabs.Tab value="projects">Projects</Tabs.Tab>
+          <Tabs.Tab value="usage">Usage</Tabs.Tab>
           <Tabs.Tab value="audit">Audit log</Tabs.Tab>
           <Tabs.Tab value="system">System</Tabs.Tab>
         </Tabs.List>
@@ -22,6 +24,9 @@ export default function Administration() {
         </Tabs.Panel>
         <Tabs.Panel value="projects">
           <Projects />
+        </Tabs.Panel>
+        <Tabs.Panel value="usage">
+          <Usage />
         </Tabs.Panel>
         <Tabs.Panel value="audit">
           <Audit />
