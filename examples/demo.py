@@ -269,6 +269,7 @@ def say_how_to_go_on(console: Console, url: str, token: str, seen: ModelVersionD
     console.print(f"""
 [bold]Taxiway runs at {url}[/bold]
 
+Open the console      {url}, as admin with the password in {password_file}
 Sign in               {program} login --url {url} --user admin --password-file {password_file} --project {PROJECT}
 Look around           {program} model list
 Log runs of your own  export MLFLOW_TRACKING_URI={url}/mlflow MLFLOW_TRACKING_TOKEN={token}
