@@ -42,6 +42,7 @@ from taxiway.cli.rollouts import (
     rollout_fields,
     strategy_of,
 )
+from taxiway.cli.simulating import simulate
 
 if TYPE_CHECKING:
     from taxiway.client import Client
@@ -61,6 +62,7 @@ def add_to(application: typer.Typer) -> None:
     """Add the commands of this file."""
     production.add_typer(token, name="token")
     production.command("rollout")(rollout)
+    production.command("simulate")(simulate)
     scrubs.add_to(production)
     application.add_typer(production, name="production")
 

@@ -1,0 +1,82 @@
+"""Does a simulated load meet what queues are known to do, and a policy what it is for?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from taxiway.domain.autoscaling import AutoscalingPolicy, Metric
+from taxiway.domain.errors import InvalidInput
+from taxiway.domain.resources import Scale
+from taxiway.domain.simulation import Pod, Shape, Simulated, rate_of, simulate
+
+POLICY = AutoscalingPolicy(metric=Metric.CONCURRENCY, target=2, over=timedelta(seconds=10))
+ONE = Scale(minimum=1, maximum=1)
+
+
+def run(shape: Shape, peak: float, *, policy: AutoscalingPolicy | None = POLICY, most: int = 6) -> Simulated:
+    duration = 1200.0
+    return simulate(
+        policy, Scale(minimum=1, maximum=most), rate_of(shape, peak, duration), duration=duration,
+        service_seconds=[0.05], seed=7,
+    )  # fmt: skip
+
+
+def test_one_pod_waits_as_a_queue_of_one_server_does() -> None:
+    # M/D/1 at half its capacity: half wait for nothing; the wait's tail is C exp(-eta t) with eta = 1.2564 and
+    # C = 0.661 in service times (Cramer and Lundberg), so that 99 of 100 take less than (3.336 + 1) * 50 ms.
+    found = simulate(None, ONE, lambda _at: 10.0, duration=4000, service_seconds=[0.05], seed=1)
+    assert found.requests == pytest.approx(40_000, rel=0.02)
+    assert found.p50_ms == pytest.approx(50, abs=3)
+    assert found.p99_ms == pytest.approx(216.8, rel=0.06)
+    assert found.pod_hours == pytest.approx(4000 / 3600, rel=0.01)
+
+
+def test_more_load_than_one_can_answer_is_answered_by_more() -> None:
+    alone, scaled = run(Shape.SPIKE, 60.0, policy=None), run(Shape.SPIKE, 60.0)
+    assert alone.p99_ms > 10 * scaled.p99_ms or alone.errors > 0
+    assert scaled.errors == 0
+    assert 3 <= scaled.most_pods <= 6
+    assert scaled.pod_hours < 6 * 1200 / 3600
+
+
+def test_a_steady_load_makes_no_good_policy_flip_and_shows_a_bad_one() -> None:
+    assert run(Shape.STEADY, 30.0, policy=replace(POLICY, target=0.7)).flips_per_hour <= 4
+    # Two at a time are more than a pod that works on one can answer: it is overloaded before there are more.
+    assert run(Shape.STEADY, 30.0).flips_per_hour > 4
+
+
+def test_a_day_goes_up_and_down_once() -> None:
+    found = run(Shape.DAY, 60.0)
+    pods = [count for _, count, _ in found.changes]
+    assert max(pods) > 2
+    assert found.changes[-1][1] < max(pods)
+    assert all(" per pod " in why for _, _, why in found.changes)
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    assert run(Shape.SPIKE, 40.0) == run(Shape.SPIKE, 40.0)
+
+
+def test_pods_that_start_slowly_let_callers_wait_longer() -> None:
+    def p99(start: float) -> float:
+        return simulate(
+            POLICY, Scale(minimum=1, maximum=6), rate_of(Shape.SPIKE, 60, 600), duration=600,
+            service_seconds=[0.05], pod=Pod(start_seconds=start), seed=3,
+        ).p99_ms  # fmt: skip
+
+    assert p99(30.0) > p99(1.0)
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    with pytest.raises(InvalidInput):
+        simulate(None, ONE, lambda _at: 1.0, duration=10, service_seconds=[])
+    with pytest.raises(InvalidInput):
+        simulate(None, ONE, lambda _at: 1e6, duration=3600, service_seconds=[0.1])
+
+
+def test_policies_of_cpu_are_simulated_too() -> None:
+    policy = replace(POLICY, metric=Metric.CPU, target=60)
+    assert run(Shape.SPIKE, 60.0, policy=policy).most_pods > 2
