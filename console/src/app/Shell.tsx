@@ -31,6 +31,7 @@ import {
   IconSun,
   IconUser,
 } from "@tabler/icons-react";
+import { useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { Link, Outlet, useLocation, useNavigate } from "react-router";
 import { isAdministrator, useAct, useWhoAmI } from "../api/hooks";
@@ -38,6 +39,7 @@ import icon from "./icon.svg";
 import { useLive } from "./live";
 import { Palette } from "./Palette";
 import { Shortcuts } from "./Shortcuts";
+import { SignInAgain } from "./SignInAgain";
 
 const SECTIONS = [
   { to: "/", label: "Home", icon: IconHome, admin: false },
@@ -62,9 +64,10 @@ export function Shell() {
     ...SECTIONS.map(({ to }, number): [string, () => void] => [`alt+${number + 1}`, () => go(to)]),
   ]);
   const isOut = who.error?.status === 401;
+  const isIn = who.data !== undefined;
   useEffect(() => {
-    if (isOut) go(`/sign-in?next=${encodeURIComponent(place.pathname + place.search)}`, { replace: true });
-  }, [isOut, go, place.pathname, place.search]);
+    if (isOut && !isIn) go(`/sign-in?next=${encodeURIComponent(place.pathname + place.search)}`, { replace: true });
+  }, [isOut, isIn, go, place.pathname, place.search]);
   useEffect(() => {
     if (who.data?.must_change_password && place.pathname !== "/account") go("/account?tab=password", { replace: true });
   }, [who.data, go, place.pathname]);
@@ -152,6 +155,7 @@ export function Shell() {
         <Outlet />
       </AppShell.Main>
       <Palette isOpen={isSearching} close={search.close} />
+      <SignInAgain name={who.data.name} isOpen={isOut} />
       <Shortcuts isOpen={showsKeys} close={keys.close} />
     </AppShell>
   );
@@ -177,6 +181,7 @@ function Scheme() {
 function Person({ name, role }: { name: string; role: string }) {
   const act = useAct<void>();
   const go = useNavigate();
+  const client = useQueryClient();
   return (
     <Menu position="bottom-end" width={200}>
       <Menu.Target>
@@ -197,7 +202,17 @@ function Person({ name, role }: { name: string; role: string }) {
         </Menu.Item>
         <Menu.Item
           leftSection={<IconLogout size={14} />}
-          onClick={() => act.mutate({ method: "DELETE", path: "/session" }, { onSettled: () => go("/sign-in") })}
+          onClick={() =>
+            act.mutate(
+              { method: "DELETE", path: "/session" },
+              {
+                onSettled: () => {
+                  client.clear();
+                  go("/sign-in");
+                },
+              },
+            )
+          }
         >
           Sign out
         </Menu.Item>
