@@ -181,7 +181,7 @@ function Verdict({ of, tryAgain, mayTryAgain }: { of: VersionDetail; tryAgain: (
       role="status"
     >
       {of.hint && <Text size="sm">{of.hint}</Text>}
-      {failure && failure.lines.length > 0 && <Failure of={failure} />}
+      {failure && failure.lines.length > 0 && <Failure of={failure} said={failure.message === of.message} />}
       {of.status === "Failed" && (
         <Group mt="sm">
           <Guarded label="Try again" variant="white" allowed={mayTryAgain} onClick={tryAgain} />
