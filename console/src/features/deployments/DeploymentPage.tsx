@@ -100,7 +100,14 @@ export default function DeploymentPage() {
               >
                 {detail.hint}
                 {detail.revisions.map(
-                  (revision) => revision.failure && <Failure key={revision.id} of={revision.failure} />,
+                  (revision) =>
+                    revision.failure && (
+                      <Failure
+                        key={revision.id}
+                        of={revision.failure}
+                        said={detail.message.endsWith(revision.failure.message)}
+                      />
+                    ),
                 )}
               </Alert>
             )}

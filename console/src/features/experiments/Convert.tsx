@@ -8,6 +8,7 @@ import {
   SimpleGrid,
   Stack,
   Switch,
+  TagsInput,
   Text,
   TextInput,
   Tooltip,
@@ -23,6 +24,7 @@ import { useAct, useGet } from "../../api/hooks";
 import type { Schema, VersionDetail } from "../../api/types";
 import { ErrorBox, Snippet, Waiting } from "../../parts/Bits";
 import { bytes } from "../../parts/format";
+import { asCommand, asPython, readTags } from "./saying";
 
 type Preflight = Schema<"PreflightOut">;
 
@@ -85,6 +87,8 @@ function Dialog({
   const [memory, setMemory] = useState("");
   const [cpus, setCpus] = useState("");
   const [needsToken, setNeedsToken] = useState(true);
+  const [words, setWords] = useState<string[]>([]);
+  const { tags, wrong } = readTags(words);
   const defaults = platform.data?.default_resources;
   useEffect(() => {
     if (defaults) {
@@ -92,7 +96,14 @@ function Dialog({
       setCpus((before) => before || defaults.cpus);
     }
   }, [defaults]);
-  const wanted = { model, logged_model: source, memory: memory || null, cpus: cpus || null, needs_token: needsToken };
+  const wanted = {
+    model,
+    logged_model: source,
+    memory: memory || null,
+    cpus: cpus || null,
+    needs_token: needsToken,
+    tags,
+  };
   const [settled] = useDebouncedValue(JSON.stringify(wanted), 300);
   const path = `/projects/${project}/runs/${part(run)}/conversions`;
   const preflight = useQuery<Preflight, Problem>({
@@ -163,6 +174,14 @@ function Dialog({
             placeholder="1"
           />
         </SimpleGrid>
+        <TagsInput
+          label="Tags"
+          description="Each a name and a value, such as team=risk."
+          value={words}
+          onChange={setWords}
+          error={wrong.length ? `${wrong[0]} has no name or no value: write it as name=value.` : fields.tags}
+          clearable
+        />
         <Switch
           label="Callers need an access token"
           checked={needsToken}
@@ -191,14 +210,8 @@ function Dialog({
             <Accordion.Control>Show as CLI and Python</Accordion.Control>
             <Accordion.Panel>
               <Stack gap="xs">
-                <Snippet
-                  label="CLI"
-                  code={`taxiway model convert ${run} --project ${project} --name ${model}${memory ? ` --memory ${memory}` : ""}${cpus ? ` --cpus ${cpus}` : ""}`}
-                />
-                <Snippet
-                  label="Python"
-                  code={`from taxiway import Client\nfrom taxiway.wire.models import ConversionIn\n\nwith Client() as client:\n    client.convert("${run}", ConversionIn(model="${model}"), project="${project}")`}
-                />
+                <Snippet label="CLI" code={asCommand(run, project, wanted)} />
+                <Snippet label="Python" code={asPython(run, project, wanted)} />
               </Stack>
             </Accordion.Panel>
           </Accordion.Item>
@@ -207,7 +220,7 @@ function Dialog({
           <Button variant="default" onClick={close}>
             Cancel
           </Button>
-          <Button onClick={convert} loading={act.isPending} disabled={!preflight.data}>
+          <Button onClick={convert} loading={act.isPending} disabled={!preflight.data || wrong.length > 0}>
             Convert to model
           </Button>
         </Group>

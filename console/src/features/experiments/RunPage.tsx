@@ -12,6 +12,7 @@ import { Status } from "../../parts/Status";
 import { useUrl } from "../../parts/useUrl";
 import { Artifacts } from "./Artifacts";
 import { Convert } from "./Convert";
+import { LoggedModels } from "./LoggedModels";
 
 type MetricPage = Schema<"MetricPage">;
 const MOST_CURVES = 12;
@@ -130,6 +131,7 @@ function Overview({
           <Pairs of={Object.entries(run.parameters)} empty="No parameters were logged." />
         </Panel>
       </SimpleGrid>
+      {logged && <LoggedModels project={project} run={run.id} of={logged.items} />}
     </Stack>
   );
 }

@@ -1,4 +1,15 @@
-import { Anchor, Button, Checkbox, Group, Menu, MultiSelect, Text, TextInput, UnstyledButton } from "@mantine/core";
+import {
+  Anchor,
+  Button,
+  Checkbox,
+  Group,
+  Menu,
+  MultiSelect,
+  Select,
+  Text,
+  TextInput,
+  UnstyledButton,
+} from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { IconArrowDown, IconArrowUp, IconColumns, IconFilter, IconGitCompare } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
@@ -11,15 +22,19 @@ import type { Run, Schema } from "../../api/types";
 import { Empty, ErrorBox, Page, Waiting } from "../../parts/Bits";
 import { Status } from "../../parts/Status";
 import { useUrl } from "../../parts/useUrl";
-import { type Column, columnsOf } from "./columns";
+import { type Column, columnsOf, groupsOf, whereOf } from "./columns";
 
 type RunPage = Schema<"RunPage">;
 const ROW = 34;
 const PAGE_SIZE = 200;
+/** MLflow's own words. */
+const STATES = ["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"];
+const FIRST = 36 + 210 + 112;
 
 export default function Runs() {
   const { project = "", experiment = "" } = useParams();
   const [filter, setFilter] = useUrl("filter");
+  const [state, setState] = useUrl("state");
   const [order, setOrder] = useUrl("order");
   const [hidden, setHidden] = useUrl("hide");
   const [typed, setTyped] = useState(filter);
@@ -27,12 +42,13 @@ export default function Runs() {
   useEffect(() => setFilter(settled), [settled, setFilter]);
   const experiments = useGet<Schema<"ExperimentPage">>(`/projects/${project}/experiments`, { query: { limit: 200 } });
   const name = experiments.data?.items.find((each) => each.id === experiment)?.name ?? experiment;
+  const where = whereOf(filter, state);
   const found = useInfiniteQuery<RunPage, Problem>({
-    queryKey: [`/projects/${project}/runs`, { experiment, filter, order }],
+    queryKey: [`/projects/${project}/runs`, { experiment, where, order }],
     queryFn: ({ pageParam }) =>
       get<RunPage>(`/projects/${project}/runs`, {
         experiment,
-        filter,
+        filter: where,
         order_by: order,
         limit: PAGE_SIZE,
         cursor: pageParam as string,
@@ -80,6 +96,14 @@ export default function Runs() {
           ff="monospace"
           error={found.error && filter ? `${found.error.message} ${found.error.hint}` : undefined}
         />
+        <Select
+          w={150}
+          aria-label="State"
+          value={state}
+          onChange={(value) => setState(value ?? "")}
+          allowDeselect={false}
+          data={[{ value: "", label: "Any state" }, ...STATES]}
+        />
         <Menu position="bottom-end" closeOnItemClick={false} width={320}>
           <Menu.Target>
             <Button variant="default" leftSection={<IconColumns size={14} />}>
@@ -107,8 +131,8 @@ export default function Runs() {
       {found.isPending && <Waiting rows={8} />}
       {found.error && !filter && <ErrorBox problem={found.error} />}
       {found.data && runs.length === 0 && (
-        <Empty title={filter ? "No run fits the filter" : "No runs yet"}>
-          {filter
+        <Empty title={where ? "No run fits the filter" : "No runs yet"}>
+          {where
             ? "Names are metrics.…, params.…, tags.… and attributes.…; texts stand in 'single quotes'."
             : "A run appears as soon as MLflow begins it."}
         </Empty>
@@ -172,9 +196,16 @@ function Grid({
       role="table"
       aria-rowcount={runs.length}
     >
+      <div className="head groups" aria-hidden>
+        {groupsOf(columns, FIRST).map(({ label, width }) => (
+          <div key={label} className="cell" style={{ width }}>
+            {label}
+          </div>
+        ))}
+      </div>
       <div className="head" role="row">
-        <div className="cell" style={{ width: 36 }} role="columnheader" aria-label="Chosen" />
-        <div className="cell" style={{ width: 210 }} role="columnheader">
+        <div className="cell pinned" style={{ width: 36 }} role="columnheader" aria-label="Chosen" />
+        <div className="cell pinned second" style={{ width: 210 }} role="columnheader">
           Run
         </div>
         <div className="cell" style={{ width: 112 }} role="columnheader">
@@ -223,14 +254,14 @@ function Grid({
               aria-rowindex={item.index + 1}
               style={{ position: "absolute", top: 0, transform: `translateY(${item.start}px)`, height: ROW }}
             >
-              <div className="cell" style={{ width: 36 }} role="cell">
+              <div className="cell pinned" style={{ width: 36 }} role="cell">
                 <Checkbox
                   aria-label={`Choose ${run.name}`}
                   checked={chosen.has(run.id)}
                   onChange={() => choose(run.id)}
                 />
               </div>
-              <div className="cell" style={{ width: 210 }} role="cell">
+              <div className="cell pinned second" style={{ width: 210 }} role="cell">
                 <Anchor component={Link} to={`/runs/${project}/${run.id}`} size="sm">
                   {run.name || run.id}
                 </Anchor>

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { Run } from "../../api/types";
 import { slugOf } from "./Convert";
-import { columnsOf, quoted } from "./columns";
+import { columnsOf, groupsOf, quoted, whereOf } from "./columns";
 import { numberOf } from "./Plots";
 
 const run = {
@@ -42,4 +42,18 @@ it("numbers are read from metrics and from parameters that are numbers", () => {
 it("a run's name becomes a name that can stand in an address", () => {
   expect(slugOf("Fraud Model (v2)!")).toBe("fraud-model-v2");
   expect(slugOf(`${"a".repeat(39)} b`)).toBe("a".repeat(39));
+});
+
+it("a heading is as wide as its columns, and none stands over nothing", () => {
+  const columns = columnsOf([{ ...run, parameters: {} } as Run]);
+  expect(groupsOf(columns, 100)).toEqual([
+    { label: "META DATA", width: 100 + 110 + 96 + 100 },
+    { label: "METRICS", width: 118 },
+  ]);
+});
+
+it("a chosen state is asked for beside what was typed", () => {
+  expect(whereOf("", "")).toBe("");
+  expect(whereOf("", "FAILED")).toBe("attributes.status = 'FAILED'");
+  expect(whereOf(" metrics.auc > 1 ", "FAILED")).toBe("metrics.auc > 1 and attributes.status = 'FAILED'");
 });

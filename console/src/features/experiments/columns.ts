@@ -74,3 +74,21 @@ export function columnsOf(runs: Run[]): Column[] {
     ),
   ];
 }
+
+const HEADINGS = { meta: "META DATA", metrics: "METRICS", params: "PARAMETERS" };
+
+/** The headings above the columns, each as wide as those below it; `first` is what stands before all of them. */
+export function groupsOf(columns: Column[], first: number): { label: string; width: number }[] {
+  return (["meta", "metrics", "params"] as const)
+    .map((group) => ({
+      label: HEADINGS[group],
+      width: columns
+        .filter((column) => column.group === group)
+        .reduce((sum, { width }) => sum + width, group === "meta" ? first : 0),
+    }))
+    .filter(({ width }) => width > 0);
+}
+
+/** What is asked of MLflow: what was typed, and the state that was chosen beside it. */
+export const whereOf = (filter: string, state: string) =>
+  [filter.trim(), state && `attributes.status = '${state}'`].filter(Boolean).join(" and ");

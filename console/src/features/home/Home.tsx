@@ -5,6 +5,7 @@ import type { EventPage, Production, Schema, Version } from "../../api/types";
 import { Empty, Figure, Page, Panel, Shown, Snippet, Time } from "../../parts/Bits";
 import { figure, milliseconds } from "../../parts/format";
 import { Status } from "../../parts/Status";
+import { NewestRuns } from "./NewestRuns";
 
 const TROUBLE = ["Failed", "Degraded"];
 
@@ -107,6 +108,7 @@ export default function Home() {
             <Panel title="My models" pad={mine.length ? 0 : "md"}>
               <Shown of={models}>{() => (mine.length ? <Mine of={mine} /> : <Teach />)}</Shown>
             </Panel>
+            <NewestRuns />
           </Stack>
         </Grid.Col>
         <Grid.Col span={{ base: 12, md: 5 }}>

@@ -1,4 +1,4 @@
-import { Alert, Anchor, Badge, Code, Grid, Group, Stack, Table, Tabs, Text } from "@mantine/core";
+import { Alert, Anchor, Badge, Code, Grid, Group, Stack, Tabs, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconAlertTriangle, IconPlayerPlay, IconPlayerStop, IconRocket } from "@tabler/icons-react";
 import { Link, useNavigate, useParams } from "react-router";
@@ -14,6 +14,7 @@ import { Snippets } from "../../parts/endpoint/Snippets";
 import { Tokens } from "../../parts/endpoint/Tokens";
 import { TryIt } from "../../parts/endpoint/TryIt";
 import { bytes } from "../../parts/format";
+import { Signature } from "../../parts/Signature";
 import { Status } from "../../parts/Status";
 import { useUrl } from "../../parts/useUrl";
 import { Deploy } from "./Deploy";
@@ -181,7 +182,7 @@ function Verdict({ of, tryAgain, mayTryAgain }: { of: VersionDetail; tryAgain: (
       role="status"
     >
       {of.hint && <Text size="sm">{of.hint}</Text>}
-      {failure && failure.lines.length > 0 && <Failure of={failure} />}
+      {failure && failure.lines.length > 0 && <Failure of={failure} said={failure.message === of.message} />}
       {of.status === "Failed" && (
         <Group mt="sm">
           <Guarded label="Try again" variant="white" allowed={mayTryAgain} onClick={tryAgain} />
@@ -208,7 +209,7 @@ function Overview({ of }: { of: VersionDetail }) {
             <Phases of={of.phases} />
           </Panel>
           <Panel title="Signature" pad={0}>
-            <Signature of={of} />
+            <Signature of={of.facts.signature} />
           </Panel>
           <Panel title="Timeline">
             <Shown of={events}>
@@ -301,50 +302,3 @@ function Overview({ of }: { of: VersionDetail }) {
     </Grid>
   );
 }
-
-interface SignatureColumn {
-  name?: string;
-  type?: string;
-  required?: boolean;
-  "tensor-spec"?: { dtype: string; shape: number[] };
-}
-
-function Signature({ of }: { of: VersionDetail }) {
-  const signature = of.facts.signature;
-  const sides: [string, SignatureColumn[]][] = [
-    ["Input", listOf(signature?.inputs)],
-    ["Output", listOf(signature?.outputs)],
-    ["Parameter", listOf(signature?.params)],
-  ];
-  return (
-    <Table.ScrollContainer minWidth={360} mah={360}>
-      <Table>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Side</Table.Th>
-            <Table.Th>Column</Table.Th>
-            <Table.Th>Type</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {sides.flatMap(([side, columns]) =>
-            columns.map((column, at) => (
-              <Table.Tr key={`${side}-${column.name ?? at}`}>
-                <Table.Td c="dimmed">{side}</Table.Td>
-                <Table.Td>{column.name ?? (columns.length > 1 ? at : "–")}</Table.Td>
-                <Table.Td>
-                  {column["tensor-spec"]
-                    ? `${column["tensor-spec"].dtype} [${column["tensor-spec"].shape.map((size) => (size === -1 ? "n" : size)).join(" × ")}]`
-                    : column.type}
-                  {column.required === false ? ", may be missing" : ""}
-                </Table.Td>
-              </Table.Tr>
-            )),
-          )}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
-  );
-}
-
-const listOf = (value: unknown): SignatureColumn[] => (Array.isArray(value) ? (value as SignatureColumn[]) : []);

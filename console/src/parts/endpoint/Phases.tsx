@@ -24,19 +24,17 @@ export function Phases({ of }: { of: Phase[] }) {
         const isOver = phase.ended_at !== null;
         const seconds = phase.seconds ?? (now - Date.parse(phase.began_at)) / 1000;
         return (
-          <Group key={phase.name} gap="sm" wrap="nowrap" align="flex-start">
+          <div key={phase.name} className="phase">
             {isOver ? (
               <IconCircleCheck size={16} color="var(--mantine-color-teal-6)" aria-label="done" />
             ) : (
               <IconLoader2 size={16} className="spin" aria-label="under way" />
             )}
-            <Text size="sm" w={150} style={{ flex: "none" }}>
-              {NAMES[phase.name] ?? phase.name}
-            </Text>
-            <Text size="sm" w={70} className="num" style={{ flex: "none" }}>
+            <Text size="sm">{NAMES[phase.name] ?? phase.name}</Text>
+            <Text size="sm" className="num">
               {duration(seconds)}
             </Text>
-            <Box flex={1} miw={0}>
+            <Box miw={0} className="detail">
               <Text size="xs" c="dimmed" style={{ overflowWrap: "anywhere" }}>
                 {phase.detail}
               </Text>
@@ -44,7 +42,7 @@ export function Phases({ of }: { of: Phase[] }) {
                 <Progress value={phase.progress * 100} size="xs" aria-label={NAMES[phase.name] ?? phase.name} />
               )}
             </Box>
-          </Group>
+          </div>
         );
       })}
     </Stack>
@@ -99,19 +97,22 @@ export function Pods({ of }: { of: Schema<"RevisionOut">[] }) {
   );
 }
 
-export function Failure({ of }: { of: Schema<"FailureOut"> }) {
+/** Why something ended badly, with its last lines; `said` where message and hint stand above it already. */
+export function Failure({ of, said = false }: { of: Schema<"FailureOut">; said?: boolean }) {
   return (
-    <Box mt={6}>
-      <Text size="sm" c="red">
-        {of.message}
-      </Text>
-      {of.hint && (
+    <Box mt={6} miw={0}>
+      {!said && (
+        <Text size="sm" c="red">
+          {of.message}
+        </Text>
+      )}
+      {!said && of.hint && (
         <Text size="xs" c="dimmed">
           {of.hint}
         </Text>
       )}
       {of.lines.length > 0 && (
-        <Code block mt={4} fz={12}>
+        <Code block mt={4} fz={12} className="lines" tabIndex={0}>
           {of.lines.join("\n")}
         </Code>
       )}
