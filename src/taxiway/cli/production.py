@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taxiway.cli import scrubs
-from taxiway.cli.models import Cpus, Memory, Version, print_log, split_version
+from taxiway.cli.models import Cpus, Memory, Version, kind_of_log, print_log, split_version
 from taxiway.cli.output import (
     AsJson,
     ExitCode,
@@ -288,17 +288,18 @@ def switch_off(
 def logs(
     name: Name,
     build: Annotated[bool, typer.Option("--build", help="The build log instead of the container log.")] = False,
+    access: Annotated[bool, typer.Option("--access", help="The endpoint's requests, as the gateway saw them.")] = False,
     pod: Annotated[str | None, typer.Option(help="Of this pod, also a dead one; else of the newest.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it is complete.")] = False,
     tail: Annotated[int | None, typer.Option(help="Only the last so many lines.")] = None,
     grep: Annotated[str | None, typer.Option(help="Only lines with this text.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read the container log or the build log."""
+    """Read the container log, the build log or the access log."""
     with connected() as client:
 
         def read(after: int | None, lines: int | None) -> LogPageOut:
-            kind = "build" if build else "pod"
+            kind = kind_of_log(build=build, access=access)
             return client.production_logs(name, kind=kind, pod=pod, after=after, tail=lines, contains=grep)
 
         print_log(read, tail=tail, follow=follow, as_json=as_json)

@@ -251,7 +251,7 @@ class AsyncClient:
         contains: str | None = None,
         limit: int = 1000,
     ) -> LogPageOut:
-        """Read the ``build`` or the ``pod`` log; of a dead pod by its id. Follow with ``after=next_sequence``."""
+        """Read the ``build``, ``pod`` or ``access`` log, also of a dead pod. Follow with ``after=next_sequence``."""
         return await self.send(
             calls.production_logs(name, kind=kind, pod=pod, after=after, tail=tail, contains=contains, limit=limit)
         )
@@ -319,7 +319,7 @@ class AsyncClient:
         contains: str | None = None,
         limit: int = 1000,
     ) -> LogPageOut:
-        """Read the ``build`` or the ``pod`` log; of a dead pod by its id. Follow with ``after=next_sequence``."""
+        """Read the ``build``, ``pod`` or ``access`` log, also of a dead pod. Follow with ``after=next_sequence``."""
         return await self.send(
             calls.logs(
                 self._in(project),

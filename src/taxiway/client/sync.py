@@ -245,7 +245,7 @@ class Client:
         contains: str | None = None,
         limit: int = 1000,
     ) -> LogPageOut:
-        """Read the ``build`` or the ``pod`` log; of a dead pod by its id. Follow with ``after=next_sequence``."""
+        """Read the ``build``, ``pod`` or ``access`` log, also of a dead pod. Follow with ``after=next_sequence``."""
         return self.send(
             calls.production_logs(name, kind=kind, pod=pod, after=after, tail=tail, contains=contains, limit=limit)
         )
@@ -311,7 +311,7 @@ class Client:
         contains: str | None = None,
         limit: int = 1000,
     ) -> LogPageOut:
-        """Read the ``build`` or the ``pod`` log; of a dead pod by its id. Follow with ``after=next_sequence``."""
+        """Read the ``build``, ``pod`` or ``access`` log, also of a dead pod. Follow with ``after=next_sequence``."""
         return self.send(
             calls.logs(
                 self._in(project),

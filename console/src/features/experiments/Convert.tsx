@@ -198,8 +198,10 @@ function Dialog({
                 {preflight.data.facts.flavors.join(", ")}, Python {preflight.data.python},{" "}
                 {preflight.data.facts.requirements.length} packages, {bytes(preflight.data.facts.size_bytes)} in{" "}
                 {preflight.data.facts.file_count} files.
-                {preflight.data.facts.file_format !== "safe" &&
+                {preflight.data.facts.file_format === "unsafe" &&
                   " Its files can run code when they are loaded (pickles); that happens in its pod alone."}
+                {preflight.data.facts.file_format === "unknown" &&
+                  " Whether its files can run code when they are loaded is not known; if so, in its pod alone."}
               </Text>
             </Alert>
           )

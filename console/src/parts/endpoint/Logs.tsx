@@ -8,6 +8,7 @@ import { useGet } from "../../api/hooks";
 import type { Schema } from "../../api/types";
 import { ErrorBox } from "../Bits";
 import { useUrl } from "../useUrl";
+import { accessOf } from "./access";
 
 type LogPage = Schema<"LogPageOut">;
 type LogLine = Schema<"LogLineOut">;
@@ -22,7 +23,8 @@ export function Logs({ base }: { base: string }) {
   const [wraps, setWraps] = useUrl("wrap", "no");
   const [contains, setContains] = useUrl("contains");
   const [settled] = useDebouncedValue(contains, 300);
-  const [follows, setFollows] = useState(true);
+  const [line, setLine] = useUrl("line");
+  const [follows, setFollows] = useState(line === "");
   const pods = useGet<Schema<"PodLogList">>(`${base}/pods`);
   const { lines, error, isComplete } = useLines(`${base}/logs/${kind}`, kind === "pod" ? pod : "", settled);
   return (
@@ -37,6 +39,7 @@ export function Logs({ base }: { base: string }) {
           data={[
             { value: "pod", label: "Container log" },
             { value: "build", label: "Build log" },
+            { value: "access", label: "Access log" },
           ]}
         />
         {kind === "pod" && (
@@ -79,7 +82,18 @@ export function Logs({ base }: { base: string }) {
         </Button>
       </Group>
       {error && <ErrorBox problem={error} />}
-      <Lines of={lines} wraps={wraps === "yes"} follows={follows} marks={settled} />
+      <Lines
+        of={lines}
+        wraps={wraps === "yes"}
+        follows={follows}
+        marks={settled}
+        chosen={line}
+        choose={(sequence) => {
+          setFollows(false);
+          setLine(sequence === line ? "" : sequence);
+        }}
+        isAccess={kind === "access"}
+      />
       <Text size="xs" c="dimmed">
         {lines.length} lines{isComplete ? "; nothing more will come" : "; more appear as they are written"}
       </Text>
@@ -124,7 +138,23 @@ function useLines(path: string, pod: string, contains: string) {
   return { lines, error, isComplete };
 }
 
-function Lines({ of, wraps, follows, marks }: { of: LogLine[]; wraps: boolean; follows: boolean; marks: string }) {
+function Lines({
+  of,
+  wraps,
+  follows,
+  marks,
+  chosen,
+  choose,
+  isAccess,
+}: {
+  of: LogLine[];
+  wraps: boolean;
+  follows: boolean;
+  marks: string;
+  chosen: string;
+  choose: (sequence: string) => void;
+  isAccess: boolean;
+}) {
   const place = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({
     count: of.length,
@@ -135,6 +165,10 @@ function Lines({ of, wraps, follows, marks }: { of: LogLine[]; wraps: boolean; f
   useEffect(() => {
     if (follows && of.length) rows.scrollToIndex(of.length - 1);
   }, [follows, of.length, rows]);
+  const at = chosen ? of.findIndex((line) => String(line.sequence) === chosen) : -1;
+  useEffect(() => {
+    if (at >= 0) rows.scrollToIndex(at, { align: "center" });
+  }, [at, rows]);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
     <div ref={place} className={`log ${wraps ? "wraps" : ""}`} role="log" aria-live="off" tabIndex={0} aria-label="Log">
@@ -146,7 +180,7 @@ function Lines({ of, wraps, follows, marks }: { of: LogLine[]; wraps: boolean; f
               key={item.key}
               data-index={item.index}
               ref={rows.measureElement}
-              className={line.stream === "stderr" ? "stderr" : undefined}
+              className={String(line.sequence) === chosen ? "chosen" : undefined}
               style={{
                 position: "absolute",
                 top: 0,
@@ -155,10 +189,16 @@ function Lines({ of, wraps, follows, marks }: { of: LogLine[]; wraps: boolean; f
                 transform: `translateY(${item.start}px)`,
               }}
             >
-              <Text span fz={11} c="dimmed" ff="monospace">
-                {line.at.slice(11, 23)}{" "}
-              </Text>
-              <Marked text={line.text} by={marks} />
+              <button
+                type="button"
+                className="stamp"
+                title="Link to this line"
+                aria-pressed={String(line.sequence) === chosen}
+                onClick={() => choose(String(line.sequence))}
+              >
+                {line.at.slice(11, 23)}
+              </button>{" "}
+              <Marked text={isAccess ? accessOf(line.text) : line.text} by={marks} />
             </div>
           ) : null;
         })}

@@ -153,7 +153,7 @@ function Answer({ of }: { of: Tried }) {
           {problemOf(of.body).hint}
         </Alert>
       ) : table ? (
-        <Table.ScrollContainer minWidth={160} mah={480}>
+        <Table.ScrollContainer minWidth={160} mah={480} scrollAreaProps={{ viewportProps: { tabIndex: 0 } }}>
           <Table striped withTableBorder>
             <Table.Thead>
               <Table.Tr>
