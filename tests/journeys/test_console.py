@@ -21,7 +21,12 @@ from tests.browser import Browser, a_browser
 from tests.journeys.training import SKLEARN
 from tests.platforms import PASSWORD, Platform
 
-pytestmark = [pytest.mark.journey, pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.journey,
+    pytest.mark.integration,
+    pytest.mark.timeout(400),
+    pytest.mark.usefixtures("clears_production"),
+]
 
 NASTY = "<img src=x onerror=\"window.ran='yes'\"><script>window.ran='yes'</script>"
 PAGES = (

@@ -13,7 +13,12 @@ from taxiway.wire.production import ProductionConfigurationIn, ProductionDetailO
 from tests.journeys.training import SKLEARN
 from tests.platforms import Platform
 
-pytestmark = [pytest.mark.journey, pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.journey,
+    pytest.mark.integration,
+    pytest.mark.timeout(400),
+    pytest.mark.usefixtures("clears_production"),
+]
 
 ROWS = {"dataframe_split": {"columns": ["amount", "hour", "country"], "data": [[250.0, 3, "DE"], [10.0, 12, "FR"]]}}
 

@@ -26,7 +26,12 @@ from taxiway.wire.production import (
 from tests.journeys.training import PLANTED
 from tests.platforms import Platform
 
-pytestmark = [pytest.mark.journey, pytest.mark.integration, pytest.mark.timeout(5000)]
+pytestmark = [
+    pytest.mark.journey,
+    pytest.mark.integration,
+    pytest.mark.timeout(5000),
+    pytest.mark.usefixtures("clears_production"),
+]
 
 NAME = "planted-acme"
 STEPS = StrategyIn(steps=[20, 50], step_seconds=8, min_requests=20, max_error_rate_rise=0.02, max_latency_ratio=2.0)

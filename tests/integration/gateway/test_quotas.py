@@ -43,10 +43,12 @@ async def test_a_quota_fills_again(scene: Scene) -> None:
     assert 20 <= statuses.count(200) <= 60
 
 
-async def test_a_flood_of_ten_times_the_quota_is_refused_quickly(scene: Scene) -> None:
-    await scene.publish(a_route(await scene.pod(), needs_token=True, quota=Quota(per_second=20, burst=20)))
+async def test_a_flood_of_ten_times_the_quota_reaches_no_pod(scene: Scene) -> None:
+    pod = await scene.pod()
+    await scene.publish(a_route(pod, needs_token=True, quota=Quota(per_second=20, burst=20)))
     greedy = scene.gate.token(caller="greedy")
     found = await asyncio.gather(*(ask(scene, greedy) for _ in range(200)))
-    refused = sorted(seconds for status, seconds, _ in found if status == 429)
-    assert len(refused) >= 150
-    assert refused[int(0.5 * len(refused))] < 1.0
+    statuses = [status for status, _, _ in found]
+    assert set(statuses) == {200, 429}
+    assert len(pod.asked) == statuses.count(200)
+    assert statuses.count(429) >= 100
