@@ -244,6 +244,7 @@ def test_the_keyboard_is_enough(browser: Browser) -> None:
     page.keyboard.press("Shift+?")
     shown = page.get_by_role("dialog")
     expect(shown.get_by_text("Keyboard")).to_be_visible()
+    page.wait_for_timeout(400)  # while it fades in, its colours are others
     assert browser.faults() == []
     page.keyboard.press("Escape")
     expect(shown).to_be_hidden()

@@ -171,7 +171,10 @@ class UvEnvironmentBuilder:
         """Begin a build. Built already, or building: no effect. After a failure: begins anew."""
         begun = self._begun.get(request.id)
         if begun is not None and begun.task is not None:
-            return
+            if begun.failure is None:
+                return
+            # It has failed, and is about to end: who asks again now must not be taken for whoever waits for it.
+            await asyncio.wait({begun.task})
         self._begun.pop(request.id, None)
         if sealing.packages_in(self._home, request.id) is not None:
             return
