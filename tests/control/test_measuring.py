@@ -84,6 +84,14 @@ async def test_the_last_minute_is_what_was_counted_in_it(scene: Scene) -> None:
     assert scene.past.now(deployment.id) == window
 
 
+async def test_a_wall_clock_that_jumps_changes_no_window(scene: Scene) -> None:
+    await scene.pass_by(60, per_second=5)
+    before = scene.measuring.of_revision(scene.revision, over=MINUTE)
+    for jump in (timedelta(hours=3), timedelta(hours=-6)):
+        scene.plane.world.clock.jump(jump)
+        assert scene.measuring.of_revision(scene.revision, over=MINUTE) == before
+
+
 async def test_a_gateway_that_says_nothing_makes_no_sample(scene: Scene) -> None:
     scene.plane.world.gateway.is_silent = True
     await scene.pass_by(70, per_second=5)

@@ -11,9 +11,7 @@ from taxiway.cli.output import AsJson, ExitCode, connected, fail, print_json, sa
 from taxiway.cli.rollouts import Autoscale, DownWindow, policy_of
 
 if TYPE_CHECKING:
-    from taxiway.domain.autoscaling import AutoscalingPolicy
     from taxiway.domain.simulation import Simulated
-    from taxiway.wire.production import PolicyIn, PolicyOut
 
 SHOWN_CHANGES = 12
 
@@ -37,24 +35,29 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Tell what a policy would do with a load: pods over time, latency, errors, pod hours, changes of direction."""
+    from taxiway.api.policies import policy_in
     from taxiway.domain.resources import Scale
     from taxiway.domain.simulation import Pod, Shape, rate_of
     from taxiway.domain.simulation import simulate as run
+    from taxiway.services.deployments import Unchanged
+    from taxiway.wire.production import PolicyIn
 
     if shape not in set(Shape):
         fail("The shape is steady, spike or day.", hint="For example --shape day.", code=ExitCode.USAGE)
-    wanted: PolicyIn | PolicyOut | None = policy_of(autoscale, down_window)
+    wanted = policy_of(autoscale, down_window)
     if name is not None:
         with connected() as client:
             seen = client.production_deployment(name)
-        wanted = wanted or seen.autoscaling
+        if wanted is None and seen.autoscaling is not None:
+            wanted = PolicyIn.model_validate(seen.autoscaling.model_dump())
         min_pods, max_pods = min_pods or seen.min_pods, max_pods or seen.max_pods
         service_ms = service_ms or (seen.load.p50_ms if seen.load else None)
     if service_ms is None:
         fail("It is not known what one request takes.", hint="Give --service-ms, for example 20.", code=ExitCode.USAGE)
     least = min_pods or 1
+    policy = policy_in(wanted)
     found = run(
-        _policy(wanted),
+        None if isinstance(policy, Unchanged) else policy,
         Scale(minimum=least, maximum=max(max_pods or least, least)),
         rate_of(Shape(shape), peak, minutes * 60),
         duration=minutes * 60,
@@ -66,27 +69,6 @@ def simulate(
         print_json(asdict(found))
         return
     _show(found)
-
-
-def _policy(wanted: PolicyIn | PolicyOut | None) -> AutoscalingPolicy | None:
-    from datetime import timedelta
-
-    from taxiway.domain.autoscaling import AutoscalingPolicy, Metric, Rate
-
-    if wanted is None or wanted.metric == "none":
-        return None
-    return AutoscalingPolicy(
-        metric=Metric(wanted.metric),
-        target=wanted.target,
-        tolerance=wanted.tolerance,
-        over=timedelta(seconds=wanted.over_seconds),
-        up_window=timedelta(seconds=wanted.up_window_seconds),
-        down_window=timedelta(seconds=wanted.down_window_seconds),
-        up=Rate(pods=wanted.up_pods, percent=wanted.up_percent, period=timedelta(seconds=wanted.up_period_seconds)),
-        down=Rate(
-            pods=wanted.down_pods, percent=wanted.down_percent, period=timedelta(seconds=wanted.down_period_seconds)
-        ),
-    )
 
 
 def _show(found: Simulated) -> None:

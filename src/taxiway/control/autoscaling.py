@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from taxiway.control.observed import Observed
@@ -115,7 +116,9 @@ class AutoscalingController:
         if decision.pods <= most:
             return decision
         reason = f"{decision.reason}; this host has room for {most}" if most > pods else ""
-        return Decision(pods=most, memory=decision.memory, reason=reason)
+        (*earlier, (at, _)) = decision.memory.changed
+        changed = (*earlier, (at, most - pods)) if most > pods else tuple(earlier)
+        return Decision(pods=most, memory=replace(decision.memory, changed=changed), reason=reason)
 
     async def _record(self, deployment: Deployment, revision: Revision, was: int, decision: Decision) -> None:
         async with self._database.write() as tx:

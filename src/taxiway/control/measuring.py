@@ -60,8 +60,8 @@ class Measuring:
 
     def of_revision(self, revision: RevisionId, *, over: timedelta) -> Window | None:
         """Add up the samples of the last while; None without any."""
-        since = self._now() - over
-        return add_up(sample for sample in self._samples.get(revision, ()) if sample.at > since)
+        since = self._elapsed() - over.total_seconds()
+        return add_up(sample for sample in self._samples.get(revision, ()) if sample.elapsed > since)
 
     def of_deployment(self, deployment: DeploymentId, *, over: timedelta) -> Window | None:
         """Add up the samples of all of a deployment's revisions."""
@@ -98,6 +98,7 @@ class Measuring:
                         at=at,
                         seconds=seconds,
                         traffic=traffic,
+                        elapsed=self._elapsed(),
                         pods=len(pods),
                         ready=sum(pod.phase is PodPhase.READY for pod in pods),
                         cpu_seconds=cpu.get(key),

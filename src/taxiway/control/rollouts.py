@@ -115,7 +115,7 @@ class RolloutController:
         self._nudge("deployment", after.deployment)
 
     async def _put_back(self, tx: Transaction, rollout: Rollout, deployment: Deployment) -> None:
-        """Let the deployment serve what it served before, unless it was changed since by somebody."""
+        """Let the deployment serve what it served before: while a rollout is active nobody else changes that."""
         await revisions.want_retire(tx, rollout.deployment, only=rollout.new)
         now, before = self._now(), rollout.before
         restored = replace(

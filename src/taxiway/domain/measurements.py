@@ -73,12 +73,14 @@ class HostUse:
 class Sample:
     """What came of one revision in so many seconds up to ``at``, and its pods at that moment.
 
-    ``cpu_seconds`` were used meanwhile by all pods; memory is of all pods, bytes. Both None where not known.
+    ``elapsed`` is that moment on the clock that nobody sets. ``cpu_seconds`` were used meanwhile by all pods; memory is
+    of all pods, bytes. Both None where not known.
     """
 
     at: datetime
     seconds: float
     traffic: Traffic
+    elapsed: float = 0.0
     pods: int = 0
     ready: int = 0
     cpu_seconds: float | None = None
