@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -272,13 +271,14 @@ async def test_a_store_that_does_not_answer_in_time_holds_up_nobody(
     store = a_store(through(bucket, proxy), tmp_path)
     proxy.faults.seconds = 2.5
     await store.begin(KEY, a_fetch())
-    longest, last = 0.0, time.monotonic()
+    turns = 0
     while (seen := await store.observe(KEY)) is not None and seen.state is CopyState.RUNNING:
         await asyncio.sleep(0.01)
-        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        turns += 1
     failure = await failed(store)
     assert failure.reason == "StoreUnavailable"
-    assert longest < 0.5, "the event loop stood still"
+    # Counted, not measured: a loop that waits for the store itself gets one or two turns, one that does not, dozens.
+    assert turns > 10, "the event loop stood still"
 
 
 async def test_a_store_that_is_away_is_unavailable_and_one_of_nobody_refuses(
