@@ -1,0 +1,1 @@
+"""The organisation's identity provider: OpenID Connect, authorization code flow with PKCE."""
