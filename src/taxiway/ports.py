@@ -33,6 +33,7 @@ from taxiway.domain.proofs import LiveCheck, ProofProgress
 from taxiway.domain.revisions import RevisionSpec
 from taxiway.domain.routing import RoutingTable, RoutingVersion
 from taxiway.domain.scrubs import Found
+from taxiway.domain.sign_in import Flow, Identity
 from taxiway.domain.snapshots import CopyProgress
 from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Page, Run
 
@@ -333,3 +334,16 @@ class Nudge(Protocol):
 
     def __call__(self, kind: str, key: str) -> None:
         """Put ``key`` of ``kind`` (``deployment``, ``revision``, ``snapshot``, ``routing``) on its queue."""
+
+
+class IdentityProvider(Protocol):
+    """Whoever says who people are. Both methods may wait for the network for some seconds, and change nothing here."""
+
+    async def begin(self, flow: Flow) -> str:
+        """Return the URL that the browser is to go to. Raises ProviderUnavailable."""
+
+    async def finish(self, flow: Flow, answer: Mapping[str, str]) -> Identity:
+        """Turn the parameters that the browser came back with into who it is; a code counts once.
+
+        Raises SignInFailed for what cannot be trusted, and ProviderUnavailable.
+        """

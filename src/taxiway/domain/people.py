@@ -94,6 +94,10 @@ class User:
     is_disabled: bool
     must_change_password: bool
     created_at: datetime
+    issuer: str | None = None
+    """The identity provider that says who this is; None for one with a password."""
+    subject: str | None = None
+    """Who it is there; never an address or a name, which others may be given later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,14 @@ HTTP clients are not used, since they need another library than the one that the
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx2
-from authlib.oauth2.auth import encode_client_secret_basic
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc.errors import JoseError
@@ -98,9 +98,7 @@ class OpenIdProvider:
             raise failed("it holds no code")
         token = await self._exchange(known, answer["code"], flow.verifier)
         claims = verify(token, await self._keys_for(key_id(token)))
-        check_claims(
-            claims, issuer=self._place.issuer, client_id=self._place.client_id, flow=flow, now=self._now()
-        )
+        check_claims(claims, issuer=self._place.issuer, client_id=self._place.client_id, flow=flow, now=self._now())
         return identity_of(claims, groups_claim=self._place.groups_claim)
 
     async def _exchange(self, known: _Known, code: str, verifier: str) -> str:
@@ -110,8 +108,9 @@ class OpenIdProvider:
         # Basic is what servers take where they do not say; a provider that only takes the body says so.
         methods = known.metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         if "client_secret_basic" in methods:
-            basic = encode_client_secret_basic(place.client_id, place.client_secret)
-            headers["Authorization"] = f"Basic {basic}"
+            # RFC 6749, 2.3.1: each is encoded as a form is before they are joined.
+            pair = f"{quote(place.client_id, safe='')}:{quote(place.client_secret, safe='')}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         else:
             given |= {"client_id": place.client_id, "client_secret": place.client_secret}
         body = prepare_token_request("authorization_code", redirect_uri=place.redirect_uri, **given)
@@ -119,7 +118,8 @@ class OpenIdProvider:
         status, document = await self._ask("POST", url, headers=headers, content=body)
         if status in (400, 401, 403):
             raise failed(
-                "the client's credentials were not accepted" if document.get("error") == "invalid_client"
+                "the client's credentials were not accepted"
+                if document.get("error") == "invalid_client"
                 else "the code was not accepted"
             )
         token = document.get("id_token")
@@ -155,8 +155,9 @@ class OpenIdProvider:
             answer = await self._client.request(method, url, **given)
             document = answer.json() if len(answer.content) <= MOST_BYTES else None
         except httpx2.HTTPError as error:
-            raise _unavailable("it took too long" if isinstance(error, httpx2.TimeoutException) else
-                               "it cannot be reached") from None
+            raise _unavailable(
+                "it took too long" if isinstance(error, httpx2.TimeoutException) else "it cannot be reached"
+            ) from None
         except ValueError:
             document = {}
         if answer.status_code >= 500 or not isinstance(document, dict):

@@ -124,7 +124,9 @@ class Projects:
         async with self._database.write() as tx:
             await projects.get(tx, name)
             user = await users.get(tx, user_name)
-            if await projects.add_member(tx, name, user.id, at=self._now()):
+            is_new = await projects.add_member(tx, name, user.id, at=self._now())
+            # What was given by hand stays when the groups that gave it before do not.
+            if is_new or await projects.keep_member(tx, name, user.id):
                 await self._tell(
                     tx,
                     asking,

@@ -48,6 +48,21 @@ class Sessions:
         if user is None or kept is None or not is_right or user.is_disabled:
             raise NotSignedIn("The user name or the password is wrong.", hint="An administrator can set a new one.")
         stronger = await self._hasher.hash(password) if self._hasher.is_outdated(kept) else None
+        async with self._database.write() as tx:
+            # Once more, now that nobody can change it: the password took a while to check.
+            user = await users.get(tx, name, for_change=True)
+            if user.is_disabled or await users.password_hash(tx, user.id) != kept:
+                raise NotSignedIn("The account was changed meanwhile.", hint="Log in again.")
+            await self._attempts.succeed(tx, name=name, source=source)
+            if stronger is not None:
+                await users.rehash_password(tx, user.id, old=kept, new=stronger)
+            session, secret = await self.begin(tx, user, source=source, user_agent=user_agent, request_id=request_id)
+        return session, secret, user
+
+    async def begin(
+        self, tx: Transaction, user: User, *, source: str, user_agent: str, request_id: str
+    ) -> tuple[Session, str]:
+        """Begin a session of a user that showed who it is; returns it with its secret. The last thing done in ``tx``."""
         now, secret = self._now(), secrets.token_urlsafe(32)
         session = Session(
             id=SessionId(new_id()),
@@ -58,20 +73,12 @@ class Sessions:
             source=one_line(source, at_most=80),
             user_agent=one_line(user_agent, at_most=200),
         )
-        async with self._database.write() as tx:
-            # Once more, now that nobody can change it: the password took a while to check.
-            user = await users.get(tx, name, for_change=True)
-            if user.is_disabled or await users.password_hash(tx, user.id) != kept:
-                raise NotSignedIn("The account was changed meanwhile.", hint="Log in again.")
-            await self._attempts.succeed(tx, name=name, source=source)
-            await sessions.forget_ended(tx, now=now, idle_since=now - IDLE)
-            await sessions.insert_session(tx, session, secret_hash=_digest(secret))
-            if stronger is not None:
-                await users.rehash_password(tx, user.id, old=kept, new=stronger)
-            principal = _principal(user, session, await projects.of_member(tx, user.id))
-            asking = Asking(principal=principal, source=source, request_id=request_id)
-            await self._tell(tx, asking, "session.begin", session.id)
-        return session, secret, user
+        await sessions.forget_ended(tx, now=now, idle_since=now - IDLE)
+        await sessions.insert_session(tx, session, secret_hash=_digest(secret))
+        principal = _principal(user, session, await projects.of_member(tx, user.id))
+        asking = Asking(principal=principal, source=source, request_id=request_id)
+        await self._tell(tx, asking, "session.begin", session.id)
+        return session, secret
 
     async def identify(self, secret: str) -> Principal | None:
         """Return who a session's secret belongs to; None when it counts no longer, or never did.

@@ -100,7 +100,7 @@ class Users:
             if after == before:
                 return before
             if after.is_disabled or after.role is not Role.ADMINISTRATOR:
-                await _keep_an_administrator(tx, before)
+                await keep_an_administrator(tx, before)
             await users.record(tx, after)
             await sessions.end_all(tx, after.id)
             await self._tell(tx, asking, "user.change", name, before=_shown(before), after=_shown(after))
@@ -168,7 +168,7 @@ class Users:
         """
         async with self._database.write() as tx:
             user = await self._get_for_change(tx, name)
-            await _keep_an_administrator(tx, user)
+            await keep_an_administrator(tx, user)
             owned = max(await deployments.count_of_owner(tx, user.id), await users.count_owned(tx, user.id))
             if owned:
                 raise Conflict(
@@ -222,7 +222,7 @@ class Users:
         )
 
 
-async def _keep_an_administrator(tx: Transaction, user: User) -> None:
+async def keep_an_administrator(tx: Transaction, user: User) -> None:
     if list(await users.enabled_administrators(tx)) == [user.id]:
         raise Conflict(
             f"{user.name} is the last administrator that can sign in.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -97,9 +97,31 @@ async def count_conversions(tx: Transaction, name: ProjectName) -> int:
     return int((await tx.execute(query)).scalar_one())
 
 
-async def add_member(tx: Transaction, name: ProjectName, user: UserId, *, at: datetime) -> bool:
+async def add_member(
+    tx: Transaction, name: ProjectName, user: UserId, *, at: datetime, is_from_groups: bool = False
+) -> bool:
     """Make a user a member; False when it is one."""
-    return await insert_if_new(tx, M, project=name, user_id=user, added_at=to_microseconds(at))
+    return await insert_if_new(
+        tx, M, project=name, user_id=user, added_at=to_microseconds(at), is_from_groups=is_from_groups
+    )
+
+
+async def keep_member(tx: Transaction, name: ProjectName, user: UserId) -> bool:
+    """Make a membership that came from groups one that was given by hand; False when it was that already."""
+    query = update(M).where(M.c.project == name, M.c.user_id == user, M.c.is_from_groups.is_(True))
+    return bool((await tx.execute(query.values(is_from_groups=False))).rowcount == 1)
+
+
+async def from_groups(tx: Transaction, user: UserId) -> frozenset[ProjectName]:
+    """Return the projects that a user is a member of because of groups alone."""
+    query = select(M.c.project).where(M.c.user_id == user, M.c.is_from_groups.is_(True))
+    return frozenset(ProjectName(name) for name in (await tx.execute(query)).scalars())
+
+
+async def existing(tx: Transaction, names: Collection[ProjectName]) -> frozenset[ProjectName]:
+    """Return those of the projects that there are."""
+    found = (await tx.execute(select(T.c.name).where(T.c.name.in_(names)))).scalars()
+    return frozenset(ProjectName(name) for name in found)
 
 
 async def remove_member(tx: Transaction, name: ProjectName, user: UserId) -> bool:

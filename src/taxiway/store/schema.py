@@ -47,6 +47,9 @@ users = Table(
     Column("is_disabled", Boolean, nullable=False, default=False),
     Column("must_change_password", Boolean, nullable=False, default=False),
     Column("created_at", Microseconds, nullable=False),
+    Column("issuer", String(300)),
+    Column("subject", String(255)),
+    UniqueConstraint("issuer", "subject"),
 )
 
 projects = Table(
@@ -65,6 +68,7 @@ members = Table(
     Column("project", ForeignKey("projects.name", ondelete="CASCADE"), primary_key=True),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("added_at", Microseconds, nullable=False),
+    Column("is_from_groups", Boolean, nullable=False, default=False),
     Index(None, "user_id"),
 )
 

@@ -27,11 +27,13 @@ def from_row(row: RowMapping) -> User:
         is_disabled=row[T.c.is_disabled],
         must_change_password=row[T.c.must_change_password],
         created_at=from_microseconds(row[T.c.created_at]),
+        issuer=row[T.c.issuer],
+        subject=row[T.c.subject],
     )
 
 
-async def insert_user(tx: Transaction, user: User, *, password_hash: str) -> bool:
-    """Remember a new user; False when the name is taken."""
+async def insert_user(tx: Transaction, user: User, *, password_hash: str | None) -> bool:
+    """Remember a new user; False when the name, or the identity at a provider, is taken."""
     return await insert_if_new(
         tx,
         T,
@@ -42,7 +44,22 @@ async def insert_user(tx: Transaction, user: User, *, password_hash: str) -> boo
         is_disabled=user.is_disabled,
         must_change_password=user.must_change_password,
         created_at=to_microseconds(user.created_at),
+        issuer=user.issuer,
+        subject=user.subject,
     )
+
+
+async def find_identity(tx: Transaction, issuer: str, subject: str) -> User | None:
+    """Return the user that an identity at a provider is bound to, or None; keeps others from changing it meanwhile."""
+    query = select(T).where(T.c.issuer == issuer, T.c.subject == subject).with_for_update()
+    row = (await tx.execute(query)).mappings().first()
+    return None if row is None else from_row(row)
+
+
+async def bind(tx: Transaction, key: UserId, *, issuer: str, subject: str) -> None:
+    """Bind a user to an identity at a provider; its password is forgotten."""
+    values = {"issuer": issuer, "subject": subject, "password_hash": None, "must_change_password": False}
+    await tx.execute(update(T).where(T.c.id == key).values(values))
 
 
 async def find(tx: Transaction, name: str) -> User | None:
