@@ -117,7 +117,6 @@ class ProductionSettings(Section):
         "", description="Where production's snapshots and bundles are kept: '' for files, or s3://bucket/prefix."
     )
     store_endpoint: str = Field("", description="URL of an S3-compatible store; '': AWS, or AWS_ENDPOINT_URL.")
-    store_region: str = Field("", description="Its region; '': AWS_REGION, AWS_DEFAULT_REGION or AWS's settings file.")
     store_access_key_id: SecretStr = Field(
         SecretStr(""), description="'': found as AWS's own tools find credentials: variables, files, roles."
     )
@@ -140,8 +139,35 @@ class LimitSettings(Section):
     """What one person may use."""
 
     deployments_per_user: int = Field(20, ge=1, description="Deployments of one data scientist.")
-    requests_per_second: float = Field(20.0, gt=0, description="Control API requests a second and person.")
-    request_burst: int = Field(100, ge=1, description="Requests above that rate at once.")
+    requests_per_second: float = Field(
+        20.0, gt=0, description="Control API requests a second and person; five times as many at once."
+    )
+
+
+class GroupSettings(Section):
+    """What membership of one of the provider's groups gives."""
+
+    role: Literal["data-scientist", "administrator"] = Field("data-scientist", description="The role.")
+    projects: tuple[str, ...] = Field((), description="Projects that its members are members of.")
+
+
+class ProviderSettings(Section):
+    """An OpenID Connect provider, and what Taxiway is to it."""
+
+    name: str = Field("your organisation", min_length=1, max_length=60, description="What the sign-in page calls it.")
+    issuer: str = Field(description="Its issuer URL, exactly as it writes it in its tokens.")
+    client_id: str = Field(min_length=1, description="Taxiway's id there.")
+    client_secret: SecretStr = Field(description="Taxiway's secret there.")
+    scopes: tuple[str, ...] = Field(("openid", "profile", "email"), description="What is asked for.")
+    groups_claim: str = Field("groups", min_length=1, description="Claim of the ID token that lists groups.")
+    groups: dict[str, GroupSettings] = Field({}, description="Group -> what it gives. In no group: not let in.")
+
+
+class PeopleSettings(Section):
+    """How people sign in."""
+
+    provider: ProviderSettings | None = Field(None, description="An identity provider; its keys are below.")
+    passwords: bool = Field(True, description="Whether passwords count too; false needs a provider.")
 
 
 class Settings(BaseSettings):
@@ -165,6 +191,7 @@ class Settings(BaseSettings):
     production: ProductionSettings = ProductionSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     limits: LimitSettings = LimitSettings()
+    people: PeopleSettings = PeopleSettings()
 
     @property
     def data(self) -> Path:
@@ -235,7 +262,35 @@ def read_settings(file: Path | None = None, **overrides: Any) -> Settings:
         raise InvalidInput(f"{chosen} is not valid TOML.", hint=str(error)) from None
     _refuse_one_database(settings)
     _refuse_store(settings.production)
+    _refuse_people(settings.people)
     return settings
+
+
+def _refuse_people(people: PeopleSettings) -> None:
+    """Raise InvalidInput for ways to sign in that cannot be meant; never repeats a URL."""
+    provider = people.provider
+    if provider is None:
+        if not people.passwords:
+            raise InvalidInput(
+                "people.passwords is false and there is no people.provider: nobody could sign in.",
+                hint="Set up the provider first.",
+            )
+        return
+    parts = urlsplit(provider.issuer)
+    is_loopback = parts.hostname in (*LOOPBACK, "localhost")
+    is_fine = parts.scheme == "https" or (parts.scheme == "http" and is_loopback)
+    if not is_fine or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        raise InvalidInput(
+            "people.provider.issuer is no https:// URL.",
+            hint="Write it as the provider does, for example https://id.example.org/realms/main.",
+        )
+    if "openid" not in provider.scopes:
+        raise InvalidInput("people.provider.scopes lacks openid.", hint='Write scopes = ["openid", "profile"].')
+    if find_spec("authlib") is None or find_spec("joserfc") is None:
+        raise InvalidInput(
+            "people.provider needs authlib and joserfc, which are not installed.",
+            hint="Install them with Taxiway: pip install 'taxiway[oidc]'.",
+        )
 
 
 def _refuse_store(production: ProductionSettings) -> None:
@@ -322,7 +377,7 @@ OTHER_VARIABLES = frozenset(
 
 
 def _refuse_unknown_variables(variables: Mapping[str, str]) -> None:
-    known = {f"TAXIWAY_{key.replace('.', '__').upper()}" for key in known_keys()}
+    known = {f"TAXIWAY_{key.replace('.', '__').upper()}" for key in known_keys() | provider_keys()}
     for name in variables:
         if name.startswith("TAXIWAY_") and name not in known | OTHER_VARIABLES:
             near = difflib.get_close_matches(name, known, n=1)
@@ -343,6 +398,11 @@ def known_keys() -> dict[str, str]:
         else:
             keys[name] = field.description or ""
     return keys
+
+
+def provider_keys() -> dict[str, str]:
+    """Return the keys within ``people.provider`` with their descriptions."""
+    return {f"people.provider.{key}": each.description or "" for key, each in ProviderSettings.model_fields.items()}
 
 
 def _explain(error: ValidationError) -> InvalidInput:

@@ -38,6 +38,7 @@ from taxiway.services.runs import Runs
 from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
+from taxiway.services.sign_in import Provider, SignIn
 from taxiway.services.usage import UsageReports
 from taxiway.services.users import Users
 from taxiway.store import history, revisions, snapshots
@@ -111,6 +112,8 @@ class World:
         self.builder = FakeBuilder(clock=self.clock)
         self.pods: dict[RevisionId, tuple[Any, ...]] = {}
         self.measurements = FakeMeasurements()
+        self.provider: Provider | None = None
+        self.takes_passwords = True
         self.services = self._services()
         self.http = self.client()
         self.limits: dict[str, Any] = {"rate": 1e6, "burst": 1_000_000, "clock": self.clock.elapsed} | limits
@@ -127,6 +130,7 @@ class World:
     def _services(self) -> ApiServices:
         database, now = self.database, self.clock
         hasher = PasswordHasher(QUICK)
+        sessions = Sessions(database=database, hasher=hasher, now=now)
 
         async def platform() -> PlatformFacts:
             return PlatformFacts(
@@ -140,7 +144,14 @@ class World:
 
         return ApiServices(
             users=Users(database=database, hasher=hasher, now=now),
-            sessions=Sessions(database=database, hasher=hasher, now=now),
+            sessions=sessions,
+            sign_in=SignIn(
+                database=database,
+                sessions=sessions,
+                provider=self.provider,
+                takes_passwords=self.takes_passwords,
+                now=now,
+            ),
             api_tokens=ApiTokens(database=database, now=now),
             projects=Projects(database=database, tracking=self.tracking, now=now),
             audit=AuditLog(database=database, now=now),

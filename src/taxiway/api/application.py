@@ -28,6 +28,7 @@ from taxiway.api import (
     projects,
     scrubs,
     sessions,
+    sign_in,
     stream,
     tracking,
     trying,
@@ -44,9 +45,12 @@ from taxiway.domain.errors import TaxiwayError
 from taxiway.telemetry.metrics import ControlMetrics
 from taxiway.wire.problems import ProblemOut
 
+BURST_SECONDS = 5
+"""How long the lasting rate could be saved up for."""
 ROUTERS = (
     platform.router,
     sessions.router,
+    sign_in.router,
     accounts.router,
     users.router,
     projects.router,
@@ -84,7 +88,6 @@ def create_api(
     metrics: ControlMetrics,
     allowed_hosts: Collection[str],
     requests_per_second: float = 20.0,
-    request_burst: int = 100,
     mounts: Mapping[str, ASGIApp] | None = None,
 ) -> FastAPI:
     """Make the application. Raises UndeclaredPermission when any route of it demands nothing.
@@ -93,8 +96,7 @@ def create_api(
         services: What the routes call.
         metrics: What is counted, and shown at ``/metrics``.
         allowed_hosts: Host names without ports; the public URL's own is added.
-        requests_per_second: Lasting rate of one user, or of one source that is not signed in.
-        request_burst: Requests above that rate at once.
+        requests_per_second: Lasting rate of one user, or of one source that is not signed in; five times at once.
         mounts: Applications below a path that guard themselves. Each has an attribute ``permissions``, and finds
             the guard at ``scope["app"].state.guard`` and the request's facts with ``facts_of(scope)``.
     """
@@ -116,7 +118,7 @@ def create_api(
         services,
         metrics=metrics,
         is_secure=is_secure,
-        limiter=RateLimiter(rate=requests_per_second, burst=request_burst),
+        limiter=RateLimiter(rate=requests_per_second, burst=max(1, round(BURST_SECONDS * requests_per_second))),
     )
     for router in ROUTERS:
         app.include_router(router.routes)

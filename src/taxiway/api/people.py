@@ -54,6 +54,7 @@ def user_out(user: User) -> UserOut:
         is_disabled=user.is_disabled,
         must_change_password=user.must_change_password,
         created_at=user.created_at,
+        issuer=user.issuer,
     )
 
 

@@ -29,6 +29,7 @@ from taxiway.services.runs import Runs
 from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
+from taxiway.services.sign_in import SignIn
 from taxiway.services.usage import UsageReports
 from taxiway.services.users import Users
 
@@ -41,6 +42,7 @@ class ApiServices:
 
     users: Users
     sessions: Sessions
+    sign_in: SignIn
     api_tokens: ApiTokens
     projects: Projects
     audit: AuditLog

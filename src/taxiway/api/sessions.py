@@ -9,7 +9,7 @@ from taxiway.api.guard import Guard, facts_of
 from taxiway.api.parameters import IdPath
 from taxiway.api.people import session_out, who_am_i_out
 from taxiway.api.routing import Asker, TaxiwayRouter
-from taxiway.api.services import Services
+from taxiway.api.services import ApiServices, Services
 from taxiway.domain.errors import NotSignedIn, TooManyRequests
 from taxiway.domain.events import SubjectKind
 from taxiway.domain.ids import SessionId
@@ -21,13 +21,13 @@ from taxiway.wire.people import OwnPasswordIn, SessionList, SignInIn, WhoAmIOut
 router = TaxiwayRouter(tags=["account"])
 
 
-@router.post("/session", permission=Permission.PUBLIC, errors=("NotSignedIn",))
+@router.post("/session", permission=Permission.PUBLIC, errors=("NotSignedIn", "PasswordsOff"))
 async def sign_in(wanted: SignInIn, request: Request, response: Response, services: Services) -> WhoAmIOut:
     """Log in with a password: begins a session, whose secret is a cookie that no script can read.
 
     A session that the browser had before ends. Programs use API tokens instead.
     """
-    guard: Guard = request.app.state.guard
+    services.sign_in.require_passwords()
     metrics: ControlMetrics = request.app.state.metrics
     facts, headers = facts_of(request.scope), Headers(scope=request.scope)
     try:
@@ -56,8 +56,19 @@ async def sign_in(wanted: SignInIn, request: Request, response: Response, servic
         )
         raise
     metrics.logins.labels("done").inc()
-    authenticator = guard.authenticator
-    before = await authenticator.identify_cookie(headers)
+    await put_session(request, response, services, secret)
+    principal = await services.sessions.identify(secret)
+    if principal is None:
+        raise NotSignedIn("The session ended at once.", hint="Log in again.")
+    facts.principal = principal
+    return who_am_i_out(principal)
+
+
+async def put_session(request: Request, response: Response, services: ApiServices, secret: str) -> None:
+    """Give the browser a new session; the one that it had before ends."""
+    guard: Guard = request.app.state.guard
+    authenticator, facts = guard.authenticator, facts_of(request.scope)
+    before = await authenticator.identify_cookie(Headers(scope=request.scope))
     if before is not None:
         await services.sessions.log_out(Asking(principal=before, source=facts.source, request_id=facts.request_id))
     response.set_cookie(
@@ -69,11 +80,6 @@ async def sign_in(wanted: SignInIn, request: Request, response: Response, servic
         httponly=True,
         samesite="lax",
     )
-    principal = await services.sessions.identify(secret)
-    if principal is None:
-        raise NotSignedIn("The session ended at once.", hint="Log in again.")
-    facts.principal = principal
-    return who_am_i_out(principal)
 
 
 @router.get("/session", permission=Permission.ACCOUNT, serves_password_change=True)
@@ -97,9 +103,16 @@ def _forget_cookie(request: Request, response: Response) -> None:
     )
 
 
-@router.put("/session/password", permission=Permission.ACCOUNT, status_code=204, serves_password_change=True)
+@router.put(
+    "/session/password",
+    permission=Permission.ACCOUNT,
+    status_code=204,
+    serves_password_change=True,
+    errors=("PasswordsOff",),
+)
 async def change_own_password(wanted: OwnPasswordIn, asking: Asker, services: Services) -> None:
     """Change one's own password; all of one's other sessions end."""
+    services.sign_in.require_passwords()
     await services.users.change_own_password(asking, old=wanted.old, new=wanted.new)
 
 

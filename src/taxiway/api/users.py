@@ -52,9 +52,10 @@ async def change_user(name: UserPath, wanted: UserChangeIn, asking: Asker, servi
     return user_out(await services.users.change(asking, name, role=role, is_disabled=wanted.is_disabled))
 
 
-@router.put("/users/{name}/password", permission=Permission.USER_WRITE, status_code=204)
+@router.put("/users/{name}/password", permission=Permission.USER_WRITE, status_code=204, errors=("PasswordsOff",))
 async def set_password(name: UserPath, wanted: PasswordIn, asking: Asker, services: Services) -> None:
     """Give a user another password. Ends the user's sessions."""
+    services.sign_in.require_passwords()
     await services.users.set_password(asking, name, wanted.password, must_change_password=wanted.must_change_password)
 
 

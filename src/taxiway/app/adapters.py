@@ -181,7 +181,6 @@ def open_objects(settings: Settings) -> S3Objects:
             bucket=bucket,
             prefix=prefix,
             endpoint=wanted.store_endpoint,
-            region=wanted.store_region,
             access_key_id=wanted.store_access_key_id.get_secret_value(),
             secret_access_key=wanted.store_secret_access_key.get_secret_value(),
         )

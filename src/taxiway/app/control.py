@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from taxiway.api.application import create_api
 from taxiway.api.mlflow import PREFIX, MLflowMount
 from taxiway.api.services import ApiServices
+from taxiway.api.sign_in import CALLBACK
 from taxiway.app.adapters import Adapters, default_options, default_resources, host_capacity, open_adapters
 from taxiway.app.engines import Engine, Engines
 from taxiway.app.gates import Gate, GatedDatabase, fault_gate
@@ -30,9 +31,12 @@ from taxiway.app.platform import engine_status, places_of
 from taxiway.control.lease import Lease
 from taxiway.control.measuring import Measuring
 from taxiway.control.observed import Observed
+from taxiway.domain.ids import ProjectName
+from taxiway.domain.people import Role
 from taxiway.domain.platform import EngineFacts, PlatformFacts
 from taxiway.domain.promotions import FormatPolicy
 from taxiway.domain.resources import Capacity
+from taxiway.domain.sign_in import Grant
 from taxiway.gateway.start import envoy_child, write_bootstrap
 from taxiway.keys.signer import FileSigner
 from taxiway.monitoring.host import host_use
@@ -54,6 +58,7 @@ from taxiway.services.runs import Runs
 from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
+from taxiway.services.sign_in import Provider, SignIn
 from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.services.usage import UsageReports
 from taxiway.services.users import Users
@@ -148,7 +153,6 @@ async def _serve(
         metrics=metrics,
         allowed_hosts=settings.server.allowed_hosts,
         requests_per_second=settings.limits.requests_per_second,
-        request_burst=settings.limits.request_burst,
         mounts={
             PREFIX: MLflowMount(
                 MLflowProxy(adapters.clients, upload_limit=settings.tracking.upload_limit_gib << 30),
@@ -221,9 +225,17 @@ def open_services(
     database, history_database = stores
     hasher, capacity = PasswordHasher(), _capacity()
     scrubs = Scrubs(database=database, now=now)
+    sessions = Sessions(database=database, hasher=hasher, now=now)
     return ApiServices(
         users=Users(database=database, hasher=hasher, now=now),
-        sessions=Sessions(database=database, hasher=hasher, now=now),
+        sessions=sessions,
+        sign_in=SignIn(
+            database=database,
+            sessions=sessions,
+            provider=open_provider(settings),
+            takes_passwords=settings.people.passwords,
+            now=now,
+        ),
         api_tokens=ApiTokens(database=database, now=now),
         projects=Projects(database=database, tracking=adapters.tracking, now=now),
         audit=AuditLog(database=database, now=now),
@@ -265,6 +277,29 @@ def open_services(
         default_options=default_options(settings),
         version=VERSION,
     )
+
+
+def open_provider(settings: Settings) -> Provider | None:
+    """Make what speaks to the identity provider, where there is one; speaks to nobody yet."""
+    wanted = settings.people.provider
+    if wanted is None:
+        return None
+    # Its libraries are an extra, which is not installed where there is no provider.
+    from taxiway.identity.provider import OpenIdProvider, ProviderPlace
+
+    place = ProviderPlace(
+        issuer=wanted.issuer,
+        client_id=wanted.client_id,
+        client_secret=wanted.client_secret.get_secret_value(),
+        groups_claim=wanted.groups_claim,
+        scopes=wanted.scopes,
+        redirect_uri=f"{settings.public_url}{CALLBACK}",
+    )
+    grants = {
+        group: Grant(role=Role(gives.role), projects=frozenset(map(ProjectName, gives.projects)))
+        for group, gives in wanted.groups.items()
+    }
+    return Provider(name=wanted.name, port=OpenIdProvider(place, now=now), grants=grants)
 
 
 def _capacity() -> Capacity:

@@ -1,21 +1,19 @@
 """OpenIdProvider: the port IdentityProvider over HTTP.
 
-Authlib builds and reads what OAuth 2 defines (PKCE, requests, the redirect's answer) and joserfc verifies; their
-HTTP clients are not used, since they need another library than the one that the rest of Taxiway speaks HTTP with.
+Authlib's client speaks OAuth 2 (PKCE, requests, the client's credentials), and joserfc verifies what was signed.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx2
-from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
-from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
@@ -57,6 +55,7 @@ class OpenIdProvider:
     def __init__(self, place: ProviderPlace, *, now: Clock, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._place = place
         self._now = now
+        self._transport = transport
         self._client = httpx2.AsyncClient(
             timeout=TIMEOUT_SECONDS, transport=transport, follow_redirects=False, trust_env=True
         )
@@ -70,19 +69,15 @@ class OpenIdProvider:
         """Return where the browser goes to. Raises ProviderUnavailable."""
         known = await self._know()
         more = {"prompt": "login", "max_age": "0"} if flow.is_fresh else {}
-        url: str = prepare_grant_uri(
-            _endpoint(known.metadata, "authorization_endpoint"),
-            client_id=self._place.client_id,
-            response_type="code",
-            redirect_uri=self._place.redirect_uri,
-            scope=" ".join(self._place.scopes),
-            state=flow.state,
-            nonce=flow.nonce,
-            code_challenge=create_s256_code_challenge(flow.verifier),
-            code_challenge_method="S256",
-            **more,
-        )
-        return url
+        async with self._oauth(known) as client:
+            url, _ = client.create_authorization_url(
+                _endpoint(known.metadata, "authorization_endpoint"),
+                state=flow.state,
+                code_verifier=flow.verifier,
+                nonce=flow.nonce,
+                **more,
+            )
+        return str(url)
 
     async def finish(self, flow: Flow, answer: Mapping[str, str]) -> Identity:
         """Turn what the browser brought back into an identity. Raises SignInFailed and ProviderUnavailable."""
@@ -102,30 +97,39 @@ class OpenIdProvider:
         return identity_of(claims, groups_claim=self._place.groups_claim)
 
     async def _exchange(self, known: _Known, code: str, verifier: str) -> str:
-        place = self._place
-        given = {"code": code, "code_verifier": verifier}
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        # Basic is what servers take where they do not say; a provider that only takes the body says so.
-        methods = known.metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
-        if "client_secret_basic" in methods:
-            # RFC 6749, 2.3.1: each is encoded as a form is before they are joined.
-            pair = f"{quote(place.client_id, safe='')}:{quote(place.client_secret, safe='')}"
-            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        else:
-            given |= {"client_id": place.client_id, "client_secret": place.client_secret}
-        body = prepare_token_request("authorization_code", redirect_uri=place.redirect_uri, **given)
         url = _endpoint(known.metadata, "token_endpoint")
-        status, document = await self._ask("POST", url, headers=headers, content=body)
-        if status in (400, 401, 403):
-            raise failed(
-                "the client's credentials were not accepted"
-                if document.get("error") == "invalid_client"
-                else "the code was not accepted"
-            )
-        token = document.get("id_token")
-        if status != 200 or not isinstance(token, str):
+        try:
+            async with self._oauth(known) as client:
+                document = await client.fetch_token(
+                    url, grant_type="authorization_code", code=code, code_verifier=verifier
+                )
+        except OAuthError as error:
+            is_ours = error.error == "invalid_client"
+            raise failed("it does not accept our secret" if is_ours else "it does not accept the code") from None
+        except httpx2.HTTPError as error:
+            raise _unreachable(error) from None
+        except (ValueError, TypeError):
+            document = {}
+        token = document.get("id_token") if isinstance(document, dict) else None
+        if not isinstance(token, str):
             raise _unavailable("its token endpoint does not answer as OpenID Connect says")
         return token
+
+    def _oauth(self, known: _Known) -> Any:
+        """Make a client for one flow: Authlib's keeps the token that it was given."""
+        # Basic is what servers take where they do not say; a provider that only takes the body says so.
+        methods = known.metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        is_basic = not isinstance(methods, list) or "client_secret_basic" in methods
+        return AsyncOAuth2Client(
+            client_id=self._place.client_id,
+            client_secret=self._place.client_secret,
+            token_endpoint_auth_method="client_secret_basic" if is_basic else "client_secret_post",
+            scope=" ".join(self._place.scopes),
+            redirect_uri=self._place.redirect_uri,
+            code_challenge_method="S256",
+            timeout=TIMEOUT_SECONDS,
+            transport=self._transport,
+        )
 
     async def _keys_for(self, kid: str | None) -> KeySet:
         known = await self._know()
@@ -155,9 +159,7 @@ class OpenIdProvider:
             answer = await self._client.request(method, url, **given)
             document = answer.json() if len(answer.content) <= MOST_BYTES else None
         except httpx2.HTTPError as error:
-            raise _unavailable(
-                "it took too long" if isinstance(error, httpx2.TimeoutException) else "it cannot be reached"
-            ) from None
+            raise _unreachable(error) from None
         except ValueError:
             document = {}
         if answer.status_code >= 500 or not isinstance(document, dict):
@@ -177,3 +179,7 @@ def _unavailable(why: str) -> ProviderUnavailable:
         f"The identity provider is not available: {why}.",
         hint="Try again; an administrator checks the settings people.provider.",
     )
+
+
+def _unreachable(error: httpx2.HTTPError) -> ProviderUnavailable:
+    return _unavailable("it took too long" if isinstance(error, httpx2.TimeoutException) else "it cannot be reached")

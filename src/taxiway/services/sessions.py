@@ -62,7 +62,7 @@ class Sessions:
     async def begin(
         self, tx: Transaction, user: User, *, source: str, user_agent: str, request_id: str
     ) -> tuple[Session, str]:
-        """Begin a session of a user that showed who it is; returns it with its secret. The last thing done in ``tx``."""
+        """Begin a session of a user that showed who it is; returns it with its secret. Let it be the last in ``tx``."""
         now, secret = self._now(), secrets.token_urlsafe(32)
         session = Session(
             id=SessionId(new_id()),

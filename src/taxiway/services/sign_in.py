@@ -43,7 +43,7 @@ class Provider:
 
 
 class SignIn:
-    """The ways in. A flow's secrets are with the browser that began it, sealed with a key that only this process has."""
+    """The ways in. A flow's secrets are with the browser that began it, sealed with a key of this process alone."""
 
     def __init__(
         self, *, database: Database, sessions: Sessions, provider: Provider | None, takes_passwords: bool, now: Clock

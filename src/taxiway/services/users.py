@@ -97,6 +97,11 @@ class Users:
                 role=role or before.role,
                 is_disabled=before.is_disabled if is_disabled is None else is_disabled,
             )
+            if before.issuer is not None and after.role is not before.role:
+                raise Conflict(
+                    f"The role of {name} comes from groups of the identity provider.",
+                    hint="Change the groups there; it counts from the next sign-in on.",
+                )
             if after == before:
                 return before
             if after.is_disabled or after.role is not Role.ADMINISTRATOR:
@@ -223,6 +228,7 @@ class Users:
 
 
 async def keep_an_administrator(tx: Transaction, user: User) -> None:
+    """Raise Conflict where nobody but this user is an administrator that can sign in."""
     if list(await users.enabled_administrators(tx)) == [user.id]:
         raise Conflict(
             f"{user.name} is the last administrator that can sign in.",

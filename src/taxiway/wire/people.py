@@ -85,6 +85,14 @@ class WhoAmIOut(Out):
     must_change_password: bool
 
 
+class WaysInOut(Out):
+    """How one can sign in here."""
+
+    passwords: bool
+    provider: str | None = Field(description="What the identity provider is called; null where there is none.")
+    problem: str | None = Field(None, description="What the reason that was asked about means.")
+
+
 class SessionOut(Out):
     """A browser's session."""
 
@@ -111,6 +119,7 @@ class UserOut(Out):
     is_disabled: bool
     must_change_password: bool
     created_at: datetime
+    issuer: str | None = Field(None, description="The identity provider that says who it is; null: a password does.")
 
 
 class UserPage(Out):

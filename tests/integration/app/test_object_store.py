@@ -8,7 +8,7 @@ import pytest
 
 from taxiway.app.doctor import examine
 from taxiway.settings import Settings, read_settings
-from tests.objectstore import ACCESS_KEY, REGION, SECRET, Bucket, bucket, object_server
+from tests.objectstore import ACCESS_KEY, SECRET, Bucket, bucket, object_server
 
 __all__ = ["bucket", "object_server"]
 pytestmark = pytest.mark.integration
@@ -18,7 +18,6 @@ def settings_for(bucket: Bucket, data: Path, **changes: str) -> Settings:
     production = {
         "store_url": f"s3://{bucket.name}/models/production",
         "store_endpoint": bucket.server.endpoint,
-        "store_region": REGION,
         "store_access_key_id": ACCESS_KEY,
         "store_secret_access_key": SECRET,
     }
