@@ -139,9 +139,7 @@ class LimitSettings(Section):
     """What one person may use."""
 
     deployments_per_user: int = Field(20, ge=1, description="Deployments of one data scientist.")
-    requests_per_second: float = Field(
-        20.0, gt=0, description="Control API requests a second and person; five times as many at once."
-    )
+    requests_per_second: float = Field(20.0, gt=0, description="Requests a second and person; at once, 5 s of them.")
 
 
 class GroupSettings(Section):

@@ -28,6 +28,8 @@ router = TaxiwayRouter(tags=["account"])
 
 CALLBACK = f"{API}/sign-in/callback"
 """Where the provider sends browsers back to; registered there below the public URL."""
+ANSWER = frozenset({"state", "code", "iss", "error"})
+"""What a provider's answer is made of, as far as it is read."""
 _PLAIN, _SECURE = "taxiway-sign-in", "__Host-taxiway-sign-in"
 
 
@@ -81,11 +83,7 @@ async def come_back(request: Request, services: Services) -> RedirectResponse:
     try:
         _, secret, path = await services.sign_in.finish(
             request.cookies.get(name),
-            {
-                key: request.query_params[key]
-                for key in ("state", "code", "iss", "error")
-                if key in request.query_params
-            },
+            {key: value for key, value in request.query_params.items() if key in ANSWER},
             source=facts.source,
             user_agent=Headers(scope=request.scope).get("user-agent", ""),
             request_id=facts.request_id,

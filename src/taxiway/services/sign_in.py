@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from cryptography.fernet import Fernet, InvalidToken
 
+from taxiway.domain.audit import Outcome
 from taxiway.domain.errors import Conflict, TaxiwayError
 from taxiway.domain.events import CONTROL, SubjectKind
 from taxiway.domain.ids import ProjectName, UserId, new_id
@@ -169,7 +170,7 @@ class SignIn:
         if not await users.insert_user(tx, user, password_hash=None):
             raise SignInRefused(
                 "There is another user of your name already.",
-                hint="If that is you, an administrator binds it: `taxiway user bind`; the audit log has the subject.",
+                hint="An administrator has the provider send another preferred_username; nobody takes an account over.",
             )
         await self._tell(tx, asking, "user.create", user, after={"role": str(role), "issuer": identity.issuer})
         return user
@@ -231,5 +232,5 @@ class SignIn:
                 object=chosen_name(identity.names) or "unknown user",
                 after={"issuer": identity.issuer, "subject": identity.subject},
                 reason=error.message,
-                outcome=audit.Outcome.DENIED,
+                outcome=Outcome.DENIED,
             )

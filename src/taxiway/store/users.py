@@ -56,12 +56,6 @@ async def find_identity(tx: Transaction, issuer: str, subject: str) -> User | No
     return None if row is None else from_row(row)
 
 
-async def bind(tx: Transaction, key: UserId, *, issuer: str, subject: str) -> None:
-    """Bind a user to an identity at a provider; its password is forgotten."""
-    values = {"issuer": issuer, "subject": subject, "password_hash": None, "must_change_password": False}
-    await tx.execute(update(T).where(T.c.id == key).values(values))
-
-
 async def find(tx: Transaction, name: str) -> User | None:
     """Return the user of this name, or None; also for what no user can be called."""
     if USER_NAME.match(name) is None:

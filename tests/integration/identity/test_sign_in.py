@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
-from joserfc import jwt
-from joserfc.jwk import OctKey
 
 from taxiway.domain.people import Role
 from taxiway.domain.sign_in import Grant
@@ -36,8 +37,6 @@ GRANTS = {
 
 @pytest.fixture
 async def world(template: tuple[Path, Secrets], tmp_path: Path) -> AsyncIterator[World]:
-    import shutil
-
     file, secrets = template
     shutil.copy(file, tmp_path / "taxiway.db")
     made = World(tmp_path / "taxiway.db", secrets)
@@ -152,8 +151,10 @@ def unsigned(claims: dict[str, Any], _key: Any) -> str:
 
 
 def by_public_key(claims: dict[str, Any], key: Any) -> str:
-    secret = OctKey.import_key(key.as_pem(private=False))
-    return jwt.encode({"alg": "HS256", "kid": key.kid}, claims, secret, algorithms=["HS256"])
+    parts = ({"alg": "HS256", "kid": key.kid}, claims)
+    text = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+    digest = hmac.digest(key.as_pem(private=False), text.encode(), "sha256")
+    return f"{text}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
 
 
 @pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
@@ -209,7 +210,7 @@ async def test_keys_are_looked_up_anew_when_one_is_unknown_and_not_more_often(
     await sign_in(world)
     fake.keys = [a_key("second")]
     assert problem_of(await sign_in(world)) == "SignInFailed", "looked up a moment ago"
-    world.clock.advance(seconds=31)
+    world.clock.advance(timedelta(seconds=31))
     assert (await sign_in(world)).headers["location"] == "/"
     assert fake.asked.count("/keys") == 2
 
@@ -221,7 +222,12 @@ async def test_a_provider_that_is_down_or_broken_is_said_so(
     fake.token_status = 500
     assert problem_of(await world.http.get(back)) == "ProviderUnavailable"
     fake.token_status = 400
-    assert problem_of(await sign_in(world)) == "SignInFailed"
+    assert problem_of(await sign_in(world)) == "ProviderUnavailable"
+    fake.token_status = 200
+    back = await go(world)
+    for asked in fake.codes.values():
+        asked["code_challenge"] = "of another verifier"
+    assert problem_of(await world.http.get(back)) == "SignInFailed", "the provider refuses the verifier"
     shown = await world.http.get("/api/v1/sign-in?problem=ProviderUnavailable")
     assert shown.json() == {
         "passwords": True, "provider": "Example", "problem": "The identity provider is not available",
