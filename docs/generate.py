@@ -25,7 +25,7 @@ from taxiway.api.problems import PROBLEMS
 from taxiway.api.services import ApiServices
 from taxiway.cli import application
 from taxiway.cli.output import ExitCode
-from taxiway.settings import Section, Settings
+from taxiway.settings import Section, Settings, provider_keys
 from taxiway.telemetry.metrics import ControlMetrics
 from taxiway_scoring.telemetry import METRICS
 
@@ -82,6 +82,13 @@ def settings_page() -> str:
         )
         + '\n```toml\n[server]\nport = 9000\n\n[pods]\nmemory = "2Gi"\n```\n\n'
         + table(("key", "default", "variable", "meaning"), rows)
+        + "\n## Keys of `people.provider`\n\n"
+        + wrapped(
+            """It is a table of its own, `[people.provider]`, with one more table for each group, such as
+            `[people.provider.groups.fraud-team]` with `role` and `projects`."""
+        )
+        + "\n"
+        + table(("key", "meaning"), [(f"`{key}`", plain(meaning)) for key, meaning in provider_keys().items()])
         + "\nLists are JSON in a variable: `TAXIWAY_SERVER__ALLOWED_HOSTS='[\"models.example.org\"]'`.\n\n"
         "## Variables of the command line and the client\n\n"
         + table(
