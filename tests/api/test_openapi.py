@@ -20,7 +20,7 @@ UNDOCUMENTED = {
     "GET /", "GET /metrics", "GET /mlflow", "GET /mlflow/", "GET /assets/{name}",
     *(f"GET /{section}{rest}" for section in SECTIONS for rest in ("", "/{rest}")),
 }  # fmt: skip
-NO_MODEL = {
+NO_MODEL = {"sign_in_with_provider", "come_back",
     "download_artifact", "export_audit_log", "get_openapi_document", "stream_log", "stream_hints",
     "describe_version", "describe_production",
 }  # fmt: skip

@@ -1184,6 +1184,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell how one can sign in, and what the reason means with which a sign-in ended
+         * @description Tell how one can sign in, and what the reason means with which a sign-in ended.
+         */
+        get: operations["ways_in"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sign-in/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Take a browser back from the identity provider: begins a session, or shows why not
+         * @description Take a browser back from the identity provider: begins a session, or shows why not.
+         */
+        get: operations["come_back"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sign-in/provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lead a browser to the identity provider. ``again``: it is to ask for the credentials, even if it knows who it is
+         * @description Lead a browser to the identity provider. ``again``: it is to ask for the credentials, even if it knows who it is.
+         *
+         *     ``next`` is a path of the console to go to afterwards; anything else is the start page.
+         */
+        get: operations["sign_in_with_provider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stream": {
         parameters: {
             query?: never;
@@ -3666,6 +3728,11 @@ export interface components {
             created_at: string;
             /** Is Disabled */
             is_disabled: boolean;
+            /**
+             * Issuer
+             * @description The identity provider that says who it is; null: a password does.
+             */
+            issuer?: string | null;
             /** Must Change Password */
             must_change_password: boolean;
             /** Name */
@@ -3682,6 +3749,24 @@ export interface components {
             items: components["schemas"]["UserOut"][];
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /**
+         * WaysInOut
+         * @description How one can sign in here.
+         */
+        WaysInOut: {
+            /** Passwords */
+            passwords: boolean;
+            /**
+             * Problem
+             * @description What the reason that was asked about means.
+             */
+            problem?: string | null;
+            /**
+             * Provider
+             * @description What the identity provider is called; null where there is none.
+             */
+            provider: string | null;
         };
         /**
          * WhoAmIOut
@@ -9185,7 +9270,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemOut"];
                 };
             };
-            /** @description CrossOrigin: Another site sent this request */
+            /** @description CrossOrigin: Another site sent this request; PasswordsOff: Passwords are turned off */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9315,7 +9400,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemOut"];
                 };
             };
-            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first; PasswordsOff: Passwords are turned off */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9465,6 +9550,148 @@ export interface operations {
             };
             /** @description NotFound: There is no such object */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    ways_in: {
+        parameters: {
+            query?: {
+                problem?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WaysInOut"];
+                };
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    come_back: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    sign_in_with_provider: {
+        parameters: {
+            query?: {
+                next?: string | null;
+                again?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10258,7 +10485,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemOut"];
                 };
             };
-            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first; PasswordsOff: Passwords are turned off */
             403: {
                 headers: {
                     [name: string]: unknown;

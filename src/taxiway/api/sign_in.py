@@ -44,9 +44,7 @@ async def ways_in(services: Services, problem: Annotated[str | None, Query(max_l
     )
 
 
-@router.get(
-    "/sign-in/provider", permission=Permission.PUBLIC, status_code=303, errors=("SignInFailed", "ProviderUnavailable")
-)
+@router.get("/sign-in/provider", permission=Permission.PUBLIC, status_code=303, response_class=RedirectResponse)
 async def sign_in_with_provider(
     request: Request,
     services: Services,
@@ -75,7 +73,7 @@ async def sign_in_with_provider(
     return answer
 
 
-@router.get("/sign-in/callback", permission=Permission.PUBLIC, status_code=303)
+@router.get("/sign-in/callback", permission=Permission.PUBLIC, status_code=303, response_class=RedirectResponse)
 async def come_back(request: Request, services: Services) -> RedirectResponse:
     """Take a browser back from the identity provider: begins a session, or shows why not."""
     metrics: ControlMetrics = request.app.state.metrics
