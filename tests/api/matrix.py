@@ -20,7 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-V = "/api/v1/projects/{project}/models/{model}/versions/{version}"
+M = "/api/v1/projects/{project}/models/{model}"
+V = f"{M}/versions/{{version}}"
 R = "/api/v1/projects/{project}/runs/{run}"
 P = "/api/v1/projects/{project}"
 D = "/api/v1/production/deployments"
@@ -139,6 +140,11 @@ ROWS = (
     Row(f"GET {V}/measurements",                    401, 404, 200, 200, 200),
     Row(f"GET {D}/{{deployment}}/measurements",     401, 403, 403, 403, 200),
     Row("GET /api/v1/measurements",                 401, 403, 403, 403, 200),
+    Row("GET /api/v1/production/requests",          401, 403, 403, 403, 200),
+    Row("POST /api/v1/production/requests/{request}", 401, 403, 403, 403, 200, body={"decision": "approved"}),
+    Row(f"GET {M}/thresholds",                      401, 404, 200, 200, 200),
+    Row(f"PUT {M}/thresholds",                      401, 404, 200, 403, 200, body={"thresholds": [
+        {"metric": "auc", "bound": ">=", "value": 0.9}]}),
     Row("GET /api/v1/production/scrubs",            401, 403, 403, 403, 200),
     Row("POST /api/v1/production/scrubs",           401, 403, 403, 403, 202),
     Row(f"GET {V}/pods",                            401, 404, 200, 200, 200),

@@ -121,6 +121,7 @@ class FakeRegistry:
         self.is_down = False
         self.logged: dict[RunId, list[LoggedModel]] = {}
         self.facts: dict[str, ModelFacts] = {}
+        self.metrics: dict[RunId, dict[str, float]] = {}
         self.files: dict[str, dict[str, bytes]] = {}
         self.versions: dict[tuple[ProjectName, ModelName], dict[int, ModelVersionId]] = {}
         self._numbers: Counter[tuple[ProjectName, ModelName]] = Counter()
@@ -130,6 +131,10 @@ class FakeRegistry:
         if run not in self.logged:
             raise NotFound("There is no such run.", hint="List the runs.")
         return self.logged[run]
+
+    async def metrics_of(self, project: ProjectName, run: RunId) -> Mapping[str, float]:
+        self._answer()
+        return self.metrics.get(run, {})
 
     async def inspect(self, project: ProjectName, ref: LoggedModelRef) -> ModelFacts:
         self._answer()

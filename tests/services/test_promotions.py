@@ -10,17 +10,18 @@ import pytest
 
 from taxiway.domain.deployments import DeploymentWanted
 from taxiway.domain.errors import Conflict, GatesFailed, InvalidInput, LimitReached, NotFound
+from taxiway.domain.gates import FormatPolicy, GateName
 from taxiway.domain.models import Environment
-from taxiway.domain.promotions import FormatPolicy, GateName
 from taxiway.domain.resources import Capacity, Resources, Scale
 from taxiway.domain.revisions import RevisionState, RevisionWanted
 from taxiway.domain.snapshots import SnapshotState
+from taxiway.services.approvals import PromotionRequest
 from taxiway.services.deployments import DeploymentName, Deployments, ProductionName
-from taxiway.services.promotions import PromotionRequest, Promotions
+from taxiway.services.promotions import Promotions
 from taxiway.store import models, revisions, snapshots
 from taxiway.store.database import Database
 from tests.builders import MODEL, PROJECT, a_stored_snapshot, an_asking, some_facts, some_phases
-from tests.fakes import FakeClock, FakeNudge
+from tests.fakes import FakeClock, FakeNudge, FakeProver
 from tests.services.conftest import actions
 from tests.store.conftest import insert_people, insert_version
 
@@ -55,8 +56,9 @@ async def promotions(database: Database, clock: FakeClock, nudge: FakeNudge) -> 
         await be_on(database, version)
     clock.advance(60)
     return Promotions(
-        database=database, capacity=CAPACITY, policy=FormatPolicy.WARN, is_isolated=lambda: True, nudge=nudge, now=clock
-    )
+        database=database, capacity=CAPACITY, policy=FormatPolicy.WARN, is_isolated=lambda: True,
+        needs_approval=False, prover=FakeProver(clock=clock), nudge=nudge, now=clock,
+    )  # fmt: skip
 
 
 @pytest.fixture

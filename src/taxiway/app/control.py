@@ -30,8 +30,8 @@ from taxiway.app.platform import engine_status, places_of
 from taxiway.control.lease import Lease
 from taxiway.control.measuring import Measuring
 from taxiway.control.observed import Observed
+from taxiway.domain.gates import FormatPolicy
 from taxiway.domain.platform import EngineFacts, PlatformFacts
-from taxiway.domain.promotions import FormatPolicy
 from taxiway.domain.resources import Capacity
 from taxiway.gateway.start import envoy_child, write_bootstrap
 from taxiway.keys.signer import FileSigner
@@ -54,6 +54,7 @@ from taxiway.services.runs import Runs
 from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
+from taxiway.services.thresholds import Thresholds
 from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.services.usage import UsageReports
 from taxiway.services.users import Users
@@ -70,6 +71,8 @@ VERSION = metadata.version("taxiway")
 KEEP_ALIVE_SECONDS = 90
 """Longer than the gateway keeps an idle connection to us, so that it never sends into one that just closed."""
 GRACE_SECONDS = 5
+SCRUB_BYTES_PER_SECOND = 20 << 20
+"""What a scrub reads at most: little beside what disks and object stores give to others meanwhile."""
 
 
 def now() -> datetime:
@@ -140,7 +143,7 @@ async def _serve(
         projects=services.projects,
         metrics=metrics,
         scrub_every=timedelta(hours=settings.production.scrub_hours),
-        scrub_bytes_per_second=settings.production.scrub_mib_per_second << 20,
+        scrub_bytes_per_second=SCRUB_BYTES_PER_SECOND,
         now=now,
     )
     api = create_api(
@@ -244,9 +247,12 @@ def open_services(
             capacity=capacity,
             policy=FormatPolicy(settings.production.file_formats),
             is_isolated=lambda: settings.production.allow_plain_isolation or _isolation_in_force(settings) != "plain",
+            needs_approval=settings.production.needs_approval,
+            prover=adapters.proofs,
             nudge=nudges,
             now=now,
         ),
+        thresholds=Thresholds(database=database, now=now),
         rollouts=Rollouts(database=database, nudge=nudges, now=now),
         served=ServedHistory(database=database),
         usage=UsageReports(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taxiway.cli import scrubs
+from taxiway.cli import approvals, scrubs
+from taxiway.cli.differences import DryRun, show_difference
 from taxiway.cli.models import Cpus, Memory, Version, kind_of_log, print_log, split_version
 from taxiway.cli.output import (
     AsJson,
@@ -64,6 +65,7 @@ def add_to(application: typer.Typer) -> None:
     production.command("rollout")(rollout)
     production.command("simulate")(simulate)
     scrubs.add_to(production)
+    approvals.add_to(production)
     application.add_typer(production, name="production")
 
 
@@ -120,6 +122,11 @@ def promote(
                 print_json(found.model_dump(mode="json"))
             if not all(gate.holds for gate in found.gates):
                 raise typer.Exit(ExitCode.FAILED)
+            return
+        if found.waits_as:
+            if as_json:
+                print_json(found.model_dump(mode="json"))
+            say(f"It waits for another administrator: `taxiway production approve {found.waits_as}`.")
             return
         seen = _wait(client, name, timeout) if wait else client.production_deployment(name)
     _show_detail(seen, as_json=as_json)
@@ -225,6 +232,7 @@ def configure(
     max_error_rise: MaxErrorRise = 0.01,
     max_latency: MaxLatency = 1.5,
     min_requests: MinRequests = 50,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Change memory, CPUs, pods or access; what is left out stays."""
@@ -248,13 +256,22 @@ def configure(
     if not wanted.model_dump(exclude_none=True):
         fail("Say what to change.", hint="For example --min-pods 2.", code=ExitCode.USAGE)
     with connected() as client:
+        if dry_run:
+            before = client.production_deployment(name)
+            after = client.configure_production(name, wanted, dry_run=True)
+            show_difference(before, after, as_json=as_json)
+            return
         client.configure_production(name, wanted)
         seen = client.production_deployment(name)
     _show_detail(seen, as_json=as_json)
 
 
-def _switch(name: str, *, on: bool, wait: bool, timeout: float, as_json: bool) -> None:
+def _switch(name: str, *, on: bool, wait: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
     with connected() as client:
+        if dry_run:
+            before = client.production_deployment(name)
+            show_difference(before, client.switch_production(name, on=on, dry_run=True), as_json=as_json)
+            return
         client.switch_production(name, on=on)
         seen = _wait(client, name, timeout) if wait else client.production_deployment(name)
     _show_detail(seen, as_json=as_json)
@@ -267,10 +284,11 @@ def switch_on(
     name: Name,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ON or Failed.")] = True,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait.")] = 600,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve again, with the same URL and configuration."""
-    _switch(name, on=True, wait=wait, timeout=timeout, as_json=as_json)
+    _switch(name, on=True, wait=wait, timeout=timeout, dry_run=dry_run, as_json=as_json)
 
 
 @production.command("off")
@@ -278,10 +296,11 @@ def switch_off(
     name: Name,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is OFF.")] = True,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait.")] = 600,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Stop serving; URL and configuration are kept."""
-    _switch(name, on=False, wait=wait, timeout=timeout, as_json=as_json)
+    _switch(name, on=False, wait=wait, timeout=timeout, dry_run=dry_run, as_json=as_json)
 
 
 @production.command("logs")
@@ -415,10 +434,16 @@ def roll_back(
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ON or Failed.")] = True,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait.")] = 600,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve again as an earlier revision did; nothing is copied or built."""
     with connected() as client:
+        if dry_run:
+            before = client.production_deployment(name)
+            after = client.roll_back(name, reason=reason, revision=revision, dry_run=True)
+            show_difference(before, after, as_json=as_json)
+            return
         client.roll_back(name, reason=reason, revision=revision)
         seen = _wait(client, name, timeout) if wait else client.production_deployment(name)
     _show_detail(seen, as_json=as_json)
@@ -455,8 +480,17 @@ def verify(
 
 
 @production.command("delete")
-def delete(name: Name, yes: Yes = False) -> None:
+def delete(name: Name, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Delete a production deployment with its endpoint, files and access tokens."""
+    if dry_run:
+        with connected() as client:
+            seen = client.production_deployment(name)
+            client.delete_production(name, dry_run=True)
+        say(
+            f"{name} of {seen.customer}, with its endpoint {seen.url}, {len(seen.history)} revisions, the files of "
+            f"{len(seen.promotions)} promotions and its access tokens would be deleted. Nothing was changed."
+        )
+        return
     confirm(f"Delete {name} from production, with its endpoint and its files?", yes=yes)
     with connected() as client:
         client.delete_production(name)

@@ -165,6 +165,38 @@ class RollbackIn(In):
     revision: int | None = Field(None, ge=1, description="Its number; none: the newest earlier one that differs.")
 
 
+class DecisionIn(In):
+    """What becomes of a promotion that waits."""
+
+    decision: Literal["approved", "rejected", "withdrawn"]
+    reason: str = Field("", max_length=500)
+
+
+class ApprovalOut(Out):
+    """A promotion that another administrator has to approve, or had to."""
+
+    id: str
+    name: str = Field(description="The production deployment's name.")
+    customer: str = Field(description="Empty: as it is.")
+    project: str
+    model: str
+    version: int
+    digest: str
+    reason: str
+    asked_by: str
+    asked_at: datetime
+    decision: Literal["waiting", "approved", "rejected", "withdrawn"]
+    decided_by: str
+    decided_at: datetime | None
+    decision_reason: str
+
+
+class ApprovalList(Out):
+    """Promotions that wait, then those that were decided last."""
+
+    items: list[ApprovalOut]
+
+
 class GateOut(Out):
     """How a gate stands."""
 
@@ -303,6 +335,7 @@ class PromotionOut(Out):
     """What a promotion did, or would do."""
 
     is_done: bool
+    waits_as: str = Field(description="The id under which it waits for another administrator; empty: it does not.")
     gates: list[GateOut]
     changes: list[ContractChangeOut]
     before: ProductionOut | None
