@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +136,7 @@ def check_snippets(platform: Platform, browser: Browser) -> None:
     commands = {
         "curl": ["bash", "-c"],
         "python": ["python3", "-c"],
+        "mlflow": [sys.executable, "-c"],
         "javascript": [node, "--input-type=module", "-e"],
     }
     for language, command in commands.items():
@@ -143,7 +145,7 @@ def check_snippets(platform: Platform, browser: Browser) -> None:
         assert text is not None
         assert "seen-acme" in text
         done = subprocess.run(
-            [*command, text], env=environment, capture_output=True, text=True, timeout=30, check=False
+            [*command, text], env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stderr
         assert re.search(r"\[\s*\d", done.stdout), done.stdout

@@ -63,7 +63,13 @@ export default function Runs() {
   const place = found.error?.places.filter;
   const indent = typed.length - typed.trimStart().length;
   const isAsked = filter !== "" && typed === filter;
-  const runs = useMemo(() => found.data?.pages.flatMap((page) => page.items) ?? [], [found.data]);
+  // A filter that is refused leaves what the one before it found.
+  const last = useRef(found.data);
+  useEffect(() => {
+    if (found.data) last.current = found.data;
+  }, [found.data]);
+  const data = found.data ?? (filter && found.error ? last.current : undefined);
+  const runs = useMemo(() => data?.pages.flatMap((page) => page.items) ?? [], [data]);
   const columns = useMemo(() => columnsOf(runs), [runs]);
   const hides = useMemo(() => new Set(hidden.split(",").filter(Boolean)), [hidden]);
   const shown = columns.filter((column) => !hides.has(column.key));

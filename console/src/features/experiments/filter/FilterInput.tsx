@@ -34,6 +34,8 @@ export function FilterInput({
   const tokens = useMemo(() => tokensOf(value), [value]);
   const found = useMemo(() => completionsAt(value, cursor, known), [value, cursor, known]);
   const wrong = tokens.find((token) => token.mistake);
+  // A word that is being typed is no mistake yet.
+  const isTyping = list.dropdownOpened && found.items.length > 0;
   const follow = () => {
     if (mirror.current && input.current) mirror.current.scrollLeft = input.current.scrollLeft;
   };
@@ -54,7 +56,7 @@ export function FilterInput({
   };
   return (
     <Combobox store={list} onOptionSubmit={choose} position="bottom-start" width={320}>
-      <Combobox.Target>
+      <Combobox.Target withExpandedAttribute>
         <TextInput
           ref={input}
           flex={1}
@@ -70,7 +72,7 @@ export function FilterInput({
             <div className="filter-box">
               {children}
               <div className="filter-mirror" ref={mirror} aria-hidden>
-                <Coloured tokens={tokens} place={place} />
+                <Coloured tokens={tokens} place={isTyping ? undefined : place} />
               </div>
             </div>
           )}
@@ -87,7 +89,7 @@ export function FilterInput({
           onClick={() => list.openDropdown()}
           onBlur={() => list.closeDropdown()}
           placeholder="metrics.auc > 0.9 and params.trees = '200'"
-          error={wrong?.mistake ?? error}
+          error={wrong?.mistake ?? (isTyping ? undefined : error)}
         />
       </Combobox.Target>
       <Combobox.Dropdown hidden={found.items.length === 0}>
