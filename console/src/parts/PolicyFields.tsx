@@ -95,7 +95,7 @@ export function PolicyFields({
             leftSection={isOpen ? <IconChevronDown size={14} /> : <IconChevronRight size={14} />}
             onClick={() => setWanted(!isOpen)}
           >
-            More: schedules, tolerance, windows, rates
+            More: schedules, waits, rates
           </Button>
           <Collapse expanded={isOpen} id={place}>
             <Stack gap="sm">

@@ -33,6 +33,14 @@ export const policyBody = (policy: Policy): Schema<"PolicyIn"> =>
 export const isSamePolicy = (one: Policy, other: Policy) =>
   JSON.stringify(policyBody(one)) === JSON.stringify(policyBody({ ...other }));
 
+/** The same policy, without what holds anyway. */
+export const shortPolicy = (policy: Schema<"PolicyIn">) =>
+  Object.fromEntries(
+    Object.entries(policy).filter(
+      ([key, value]) => key === "metric" || JSON.stringify(value) !== JSON.stringify(NO_POLICY[key as keyof Policy]),
+    ),
+  );
+
 const KEYS = Object.keys(NO_POLICY).filter((key) => key !== "metric" && key !== "target") as (keyof Policy)[];
 
 /** Whether more than a metric and its target is said. */

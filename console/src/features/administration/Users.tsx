@@ -5,6 +5,7 @@ import { part } from "../../api/client";
 import { useAct, useGet, useWhoAmI } from "../../api/hooks";
 import type { Schema } from "../../api/types";
 import { ErrorBox, Panel, Shown, Time } from "../../parts/Bits";
+import { UserActions } from "./UserActions";
 
 const ROLES = ["data-scientist", "administrator"];
 
@@ -103,23 +104,7 @@ export function Users() {
                         <Table.Td>
                           <Time at={user.created_at} />
                         </Table.Td>
-                        <Table.Td ta="right">
-                          <Button
-                            size="compact-xs"
-                            variant="subtle"
-                            color={user.is_disabled ? "teal" : "red"}
-                            disabled={isSelf}
-                            onClick={() =>
-                              change.mutate({
-                                method: "PATCH",
-                                path: `/users/${part(user.name)}`,
-                                body: { is_disabled: !user.is_disabled },
-                              })
-                            }
-                          >
-                            {user.is_disabled ? "Enable" : "Disable"}
-                          </Button>
-                        </Table.Td>
+                        <Table.Td ta="right">{!isSelf && <UserActions of={user} />}</Table.Td>
                       </Table.Tr>
                     );
                   })}

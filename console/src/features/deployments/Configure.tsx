@@ -5,10 +5,15 @@ import { useAct } from "../../api/hooks";
 import type { ProductionDetail } from "../../api/types";
 import { ErrorBox, Guarded, Panel, Snippet } from "../../parts/Bits";
 import { PolicyFields } from "../../parts/PolicyFields";
-import { isFine, isSamePolicy, policyBody, policyOf, sayPolicy } from "../../parts/policy";
+import { isFine, isSamePolicy, policyBody, policyOf, sayPolicy, shortPolicy } from "../../parts/policy";
 import { AT_ONCE, type Rollout, RolloutFields, rolloutBody, rolloutWords } from "../../parts/RolloutFields";
 import { quotaBody, type Size, SizeFields, sizeBody } from "../../parts/SizeFields";
 
+/** What is sent: the changes alone; what is left out stays. */
+const changed = (was: object, becomes: object) => {
+  const before = Object.values(was);
+  return Object.fromEntries(Object.entries(becomes).filter(([, value], number) => value !== before[number]));
+};
 const access = (needsToken: boolean) => (needsToken ? "with a token" : "open");
 const limit = (quota: number | string, burst: number | string) =>
   Number(quota) === 0 ? "none" : `${quota} a second${burst === "" ? "" : `, ${burst} above it`}`;
@@ -42,7 +47,7 @@ export function Configure({ base, of, remove }: { base: string; of: ProductionDe
     ] as const
   ).filter(([, was, becomes]) => String(was) !== String(becomes));
   const body = {
-    ...sizeBody(size),
+    ...changed(sizeBody(present), sizeBody(size)),
     ...quotaBody(size, { quota: Number(present.quota), burst: present.burst }),
     ...(isPolicyChanged ? { autoscaling: policyBody(policy) } : {}),
     ...(isFelt && rollout.kind !== "all" ? { rollout: rolloutBody(rollout) } : {}),
@@ -94,7 +99,10 @@ export function Configure({ base, of, remove }: { base: string; of: ProductionDe
           </Group>
           {isChanged &&
             (isPolicyChanged && isFine(policy) ? (
-              <Snippet label="Python" code={asPython(of.name, body)} />
+              <Snippet
+                label="Python"
+                code={asPython(of.name, { ...body, autoscaling: shortPolicy(policyBody(policy)) })}
+              />
             ) : (
               <Snippet
                 label="CLI"
@@ -113,13 +121,19 @@ export function Configure({ base, of, remove }: { base: string; of: ProductionDe
   );
 }
 
+/** JSON with lists of numbers on one line. */
+const json = (body: unknown) =>
+  JSON.stringify(body, null, 2).replaceAll(/\[[\d,\s]+\]/g, (list) =>
+    list.replaceAll(/\s+/g, "").replaceAll(",", ", "),
+  );
+
 /** The same change in Python, for what the command has no options for. */
 const asPython = (name: string, body: unknown) =>
   [
     "from taxiway import Client",
     "from taxiway.wire.production import ProductionConfigurationIn",
     "",
-    `wanted = ProductionConfigurationIn.model_validate_json('''${JSON.stringify(body, null, 2)}''')`,
+    `wanted = ProductionConfigurationIn.model_validate_json('''${json(body)}''')`,
     "with Client() as client:",
     `    client.configure_production(${JSON.stringify(name)}, wanted)`,
   ].join("\n");

@@ -43,7 +43,7 @@ export function DeleteRun({ base, run, list }: { base: string; run: Run; list: s
             <Button variant="default" onClick={() => setOpen(false)}>
               Cancel
             </Button>
-            <Button color="red" onClick={remove} loading={act.isPending}>
+            <Button color="red.9" onClick={remove} loading={act.isPending}>
               Delete run
             </Button>
           </Group>

@@ -6,6 +6,9 @@ import type { Run } from "../../api/types";
 import { ErrorBox, Panel } from "../../parts/Bits";
 import { Pairs } from "./Pairs";
 
+/** Shown beside the metrics, as notes. */
+const NOTE = "mlflow.note.content";
+
 const isMLflows = (name: string) => name.startsWith("mlflow.");
 
 /** A run's tags, to add, change and take away; MLflow's own beside them. */
@@ -102,7 +105,7 @@ export function RunTags({ base, run }: { base: string; run: Run }) {
         )}
       </Panel>
       <Panel title="Set by MLflow" pad={0}>
-        <Pairs of={tags.filter(([tag]) => isMLflows(tag))} empty="None." />
+        <Pairs of={tags.filter(([tag]) => isMLflows(tag) && tag !== NOTE)} empty="None." />
       </Panel>
     </SimpleGrid>
   );
