@@ -1,4 +1,4 @@
-"""MLflow's deployments plugin: ``mlflow deployments … -t taxiway`` and ``mlflow.deployments.get_deploy_client("taxiway")``.
+"""MLflow's deployments plugin: ``mlflow deployments … -t taxiway`` and ``get_deploy_client("taxiway")``.
 
 MLflow finds it by the entry point group ``mlflow.deployments`` and wants exactly one BaseDeploymentClient in here,
 ``run_local`` and ``target_help``. Talks to Taxiway as its Python client does.
@@ -190,7 +190,7 @@ class TaxiwayDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]
     def predict(
         self, deployment_name: str | None = None, inputs: Any = None, endpoint: str | None = None
     ) -> PredictionsResponse:
-        """Ask a deployment, or an endpoint by its URL: with a DataFrame, an array, a list, or MLflow's JSON as a dict."""
+        """Ask a deployment, or an endpoint by its URL: a DataFrame, an array, a list, or MLflow's JSON as a dict."""
         if (deployment_name is None) == (endpoint is None):
             raise _invalid("Say which deployment is asked: deployment_name=…, or endpoint=… with its URL.")
         body = _body(inputs)

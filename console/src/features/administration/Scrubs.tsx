@@ -1,8 +1,9 @@
-import { Alert, Button, Stack, Table, Text } from "@mantine/core";
+import { Alert, Button, Stack, Text } from "@mantine/core";
 import { useAct, useGet } from "../../api/hooks";
 import type { Schema } from "../../api/types";
 import { Empty, ErrorBox, Panel, Shown, Time } from "../../parts/Bits";
 import { bytes } from "../../parts/format";
+import { Rows } from "../../parts/Rows";
 import { Status } from "../../parts/Status";
 
 type Scrub = Schema<"ScrubOut">;
@@ -41,36 +42,18 @@ export function Scrubs() {
             </Empty>
           ) : (
             <Stack gap="sm">
-              <Table.ScrollContainer minWidth={520}>
-                <Table>
-                  <Table.Thead>
-                    <Table.Tr>
-                      <Table.Th>Asked for</Table.Th>
-                      <Table.Th>By</Table.Th>
-                      <Table.Th>State</Table.Th>
-                      <Table.Th className="num">Snapshots</Table.Th>
-                      <Table.Th className="num">Read</Table.Th>
-                      <Table.Th className="num">Damaged files</Table.Th>
-                    </Table.Tr>
-                  </Table.Thead>
-                  <Table.Tbody>
-                    {items.map((scrub) => (
-                      <Table.Tr key={scrub.id}>
-                        <Table.Td>
-                          <Time at={scrub.asked_at} />
-                        </Table.Td>
-                        <Table.Td>{scrub.asked_by}</Table.Td>
-                        <Table.Td>
-                          <Status word={stateOf(scrub)} />
-                        </Table.Td>
-                        <Table.Td className="num">{scrub.snapshots}</Table.Td>
-                        <Table.Td className="num">{bytes(scrub.bytes_read)}</Table.Td>
-                        <Table.Td className="num">{scrub.damages.length}</Table.Td>
-                      </Table.Tr>
-                    ))}
-                  </Table.Tbody>
-                </Table>
-              </Table.ScrollContainer>
+              <Rows
+                of={items}
+                keyOf={(scrub) => scrub.id}
+                columns={[
+                  { label: "Asked for", cell: (scrub) => <Time at={scrub.asked_at} /> },
+                  { label: "By", cell: (scrub) => scrub.asked_by },
+                  { label: "State", cell: (scrub) => <Status word={stateOf(scrub)} /> },
+                  { label: "Snapshots", isNumber: true, cell: (scrub) => scrub.snapshots },
+                  { label: "Read", isNumber: true, cell: (scrub) => bytes(scrub.bytes_read) },
+                  { label: "Damaged files", isNumber: true, cell: (scrub) => scrub.damages.length },
+                ]}
+              />
               {items[0]?.trouble && <Alert color="yellow" title={items[0].trouble} m="sm" />}
               {items[0]?.damages.map((damage) => (
                 <Alert
