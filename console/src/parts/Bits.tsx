@@ -90,7 +90,7 @@ export function ErrorBox({ problem }: { problem: Problem | null | undefined }) {
 
 export function Waiting({ rows = 4 }: { rows?: number }) {
   return (
-    <Stack gap={8} aria-busy="true" aria-label="Loading">
+    <Stack gap={8} role="status" aria-busy="true" aria-label="Loading">
       {Array.from({ length: rows }, (_, row) => `row-${row}`).map((row) => (
         <Skeleton key={row} height={22} />
       ))}

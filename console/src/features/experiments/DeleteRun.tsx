@@ -12,15 +12,14 @@ export function DeleteRun({ base, run, list }: { base: string; run: Run; list: s
   const [isOpen, setOpen] = useState(false);
   const act = useAct<void>();
   const go = useNavigate();
+  // The button goes with what it deletes, before the answer to a plain mutation would be told to it.
   const remove = () =>
-    act.mutate(
-      { method: "DELETE", path: base },
-      {
-        onSuccess: () => {
-          notifications.show({ message: `${run.name || run.id} is deleted; its page can restore it.`, color: "teal" });
-          go(list);
-        },
+    act.mutateAsync({ method: "DELETE", path: base }).then(
+      () => {
+        notifications.show({ message: `${run.name || run.id} is deleted; its page can restore it.`, color: "teal" });
+        go(list);
       },
+      () => undefined,
     );
   return (
     <>
