@@ -142,7 +142,16 @@ class Tracking(Protocol):
         """Search runs with MLflow's filter language in ``where``. No experiments means all of the project's."""
 
     async def run(self, project: ProjectName, run: RunId) -> Run:
-        """Return one run."""
+        """Return one run, also one that is deleted."""
+
+    async def change_tags(self, project: ProjectName, run: RunId, tags: Mapping[str, str | None]) -> None:
+        """Set a run's tags; None takes one away. One that is not there: fine. InvalidInput for a deleted run."""
+
+    async def delete_run(self, project: ProjectName, run: RunId) -> None:
+        """Mark a run as deleted. Twice is once."""
+
+    async def restore_run(self, project: ProjectName, run: RunId) -> None:
+        """Take the mark away. Twice is once."""
 
     async def metric_history(
         self, project: ProjectName, run: RunId, metric: str, *, limit: int, cursor: str | None

@@ -41,6 +41,7 @@ from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
 from taxiway.services.thresholds import Thresholds
+from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.services.usage import UsageReports
 from taxiway.services.users import Users
 from taxiway.store import history, revisions, snapshots
@@ -149,7 +150,12 @@ class World:
             projects=Projects(database=database, tracking=self.tracking, now=now),
             audit=AuditLog(database=database, now=now),
             events=Events(database=database),
-            runs=Runs(database=database, tracking=self.tracking, registry=self.registry),
+            runs=Runs(
+                database=database,
+                tracking=self.tracking,
+                registry=self.registry,
+                changes=TrackingChanges(database=database, now=self.clock),
+            ),
             conversions=Conversions(
                 database=database,
                 registry=self.registry,

@@ -495,6 +495,7 @@ def run_out(run: Run) -> RunOut:
         metrics={key: _number(value) for key, value in run.metrics.items()},
         tags=dict(run.tags),
         has_logged_model=run.has_logged_model,
+        is_deleted=run.is_deleted,
     )
 
 

@@ -231,7 +231,12 @@ def open_services(
         projects=Projects(database=database, tracking=adapters.tracking, now=now),
         audit=AuditLog(database=database, now=now),
         events=Events(database=database),
-        runs=Runs(database=database, tracking=adapters.tracking, registry=adapters.registry),
+        runs=Runs(
+            database=database,
+            tracking=adapters.tracking,
+            registry=adapters.registry,
+            changes=TrackingChanges(database=database, now=now),
+        ),
         conversions=Conversions(
             database=database,
             registry=adapters.registry,

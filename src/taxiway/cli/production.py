@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from taxiway.wire.models import LogPageOut
     from taxiway.wire.production import ProductionDetailOut, PromotionOut
 
-SETTLED = ("ON", "OFF", "Failed", "Degraded")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A production deployment's name.")]
 MinPods = Annotated[int | None, typer.Option("--min-pods", help="Pods that always run.")]
 MaxPods = Annotated[int | None, typer.Option("--max-pods", help="Pods at most.")]
@@ -142,18 +140,18 @@ def _show_gates(found: PromotionOut) -> None:
 
 
 def _wait(client: Client, name: str, timeout: float) -> ProductionDetailOut:
-    """Wait until what was asked for last is settled. Raises TimeoutError."""
-    deadline, told = time.monotonic() + timeout, ""
-    while True:
-        seen = client.production_deployment(name)
-        if seen.status in SETTLED and seen.observed_generation >= seen.generation:
-            return seen
-        if (text := f"{seen.status}: {seen.message}") != told:
+    """Wait until what was asked for last is settled, and tell what happens meanwhile. Raises TimeoutError."""
+    from taxiway.client.connection import is_settled
+
+    told = [""]
+
+    def tell(seen: ProductionDetailOut) -> None:
+        text = f"{seen.status}: {seen.message}"
+        if not is_settled(seen) and text != told[-1]:
             say(text)
-            told = text
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{name} is still {seen.status} after {timeout:g} s.")
-        time.sleep(0.5)
+            told.append(text)
+
+    return client.wait_production(name, timeout_seconds=timeout, progress=tell)
 
 
 @production.command("list")

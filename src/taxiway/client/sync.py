@@ -245,6 +245,30 @@ class Client:
         """
         return self.send(calls.configure_production(name, wanted, dry_run=dry_run))
 
+    def wait_production(
+        self,
+        name: str,
+        *,
+        timeout_seconds: float = 600.0,
+        progress: Callable[[ProductionDetailOut], None] | None = None,
+    ) -> ProductionDetailOut:
+        """Wait until a production deployment is as it was asked for last, or has failed. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            try:
+                seen = self.production_deployment(name)
+            except (ApiError, Unreachable) as error:
+                if not is_passing(error) or time.monotonic() > deadline:
+                    raise
+            else:
+                if progress is not None:
+                    progress(seen)
+                if is_settled(seen):
+                    return seen
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{name} is still {seen.status}: {seen.message}")
+            time.sleep(POLL_SECONDS)
+
     def production_logs(
         self,
         name: str,

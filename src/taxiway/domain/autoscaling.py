@@ -80,20 +80,24 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if not 1 <= self.minimum <= 100:
-            raise InvalidInput("A schedule's least is 1 to 100 pods.", hint="Give another.", field=_FIELD)
+            raise InvalidInput("A schedule's least is 1 to 100 pods.", hint="Give another.", field=f"{_FIELD}/min_pods")
         if not self.days or not all(0 <= day <= 6 for day in self.days):
             raise InvalidInput(
-                "A schedule has days from 0 (Monday) to 6.", hint="Give for example 0 to 4.", field=_FIELD
+                "A schedule has days from 0 (Monday) to 6.", hint="Give for example 0 to 4.", field=f"{_FIELD}/days"
             )
         if not all(0 <= minute < MINUTES_OF_DAY for minute in (self.begins, self.until)) or self.begins == self.until:
             raise InvalidInput(
-                "A schedule begins and ends at times of the day.", hint="As in 08:00-18:00.", field=_FIELD
+                "A schedule begins and ends at different times of the day.",
+                hint="As in 08:00-18:00.",
+                field=f"{_FIELD}/until",
             )
         try:
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise InvalidInput(
-                "A schedule's time zone is not known here.", hint="Give one like Europe/Berlin.", field=_FIELD
+                "A schedule's time zone is not known here.",
+                hint="Give one like Europe/Berlin.",
+                field=f"{_FIELD}/zone",
             ) from None
 
     def holds(self, at: datetime) -> bool:
