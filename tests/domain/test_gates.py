@@ -52,7 +52,10 @@ AMISS: dict[GateName, dict[str, Any]] = {
     GateName.CAPACITY: {"scale": Scale(minimum=3, maximum=3)},
     GateName.APPROVAL: {"needs_approval": True},
 }
-TOLD_BY_FACTS = {GateName.SIGNATURE: {"signature": {"inputs": "[]"}}, GateName.INVARIANTS: {"has_invariants": True}}
+TOLD_BY_FACTS: dict[GateName, dict[str, Any]] = {
+    GateName.SIGNATURE: {"signature": {"inputs": "[]"}},
+    GateName.INVARIANTS: {"has_invariants": True},
+}
 MAY_FAIL = [gate for gate in GateName if gate is not GateName.SCAN]
 
 

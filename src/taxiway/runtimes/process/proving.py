@@ -181,12 +181,12 @@ class ProcessProver:
         if not self._job("").is_dir():
             return
         for directory in self._job("").iterdir():
-            if directory.name in self._running:
-                continue
             status = children.status(directory)
-            if status is None or not status.is_alive:
-                if status is not None:
-                    self._take(directory.name, status)
+            if status is not None and not status.is_alive:
+                self._take(directory.name, status)
+                self._clear_away(directory.name)
+                self._running.discard(directory.name)
+            elif status is None and directory.name not in self._running:
                 self._clear_away(directory.name)
 
     def _start(self, key: str, spec: RevisionSpec) -> None:
