@@ -154,7 +154,7 @@ def test_an_input_example_must_be_there_and_a_model_without_one_cannot_be_scored
     assert failing(facts=replace(WELL.facts, has_input_example=False)) == [GateName.EXAMPLE]
 
 
-@pytest.mark.parametrize(("minimum", "maximum"), [(0, 1), (2, 1), (1, 101), (101, 101)])
+@pytest.mark.parametrize(("minimum", "maximum"), [(-1, 1), (0, 0), (2, 1), (1, 101), (101, 101)])
 def test_a_scale_that_cannot_be(minimum: int, maximum: int) -> None:
     with pytest.raises(InvalidInput):
         Scale(minimum=minimum, maximum=maximum)

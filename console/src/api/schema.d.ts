@@ -2680,6 +2680,12 @@ export interface components {
              */
             down_window_seconds: number;
             /**
+             * Idle Seconds
+             * @description The last pod is stopped after so long without a request, if at all.
+             * @default 300
+             */
+            idle_seconds: number;
+            /**
              * Metric
              * @description `none` ends autoscaling: then there are as many pods as at least.
              * @enum {string}
@@ -2744,6 +2750,8 @@ export interface components {
             down_pods: number;
             /** Down Window Seconds */
             down_window_seconds: number;
+            /** Idle Seconds */
+            idle_seconds: number;
             /** Metric */
             metric: string;
             /** Over Seconds */

@@ -17,6 +17,7 @@ const MORE: [Finer, string, string][] = [
   ["over_seconds", "Average over, seconds", "Of the load."],
   ["up_window_seconds", "Wait before more, seconds", "The least asked for in it counts."],
   ["down_window_seconds", "Wait before fewer, seconds", "The most asked for in it counts."],
+  ["idle_seconds", "Idle after, seconds", "With no pods at least: the last pod goes when no request came for so long."],
 ];
 const RATES: ["up" | "down", string][] = [
   ["up", "More pods"],

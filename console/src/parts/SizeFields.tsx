@@ -54,7 +54,7 @@ export function SizeFields({
         />
         <NumberInput
           label="Pods at least"
-          min={1}
+          min={0}
           max={100}
           value={value.least}
           onChange={(least) => onChange({ ...value, least })}

@@ -14,6 +14,7 @@ export const NO_POLICY: Policy = {
   over_seconds: 30,
   up_window_seconds: 0,
   down_window_seconds: 300,
+  idle_seconds: 300,
   up_pods: 4,
   up_percent: 100,
   up_period_seconds: 15,

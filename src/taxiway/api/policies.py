@@ -37,6 +37,7 @@ def policy_in(wanted: PolicyIn | None) -> AutoscalingPolicy | Unchanged | None:
             period=_seconds("down_period_seconds", wanted.down_period_seconds),
         ),
         schedules=tuple(_schedule(number, each) for number, each in enumerate(wanted.schedules)),
+        idle=_seconds("idle_seconds", wanted.idle_seconds),
     )
 
 
@@ -67,6 +68,7 @@ def policy_out(policy: AutoscalingPolicy | None) -> PolicyOut | None:
             )
             for each in policy.schedules
         ],
+        idle_seconds=policy.idle.total_seconds(),
     )
 
 

@@ -33,6 +33,7 @@ from taxiway.control.observed import Observed
 from taxiway.domain.gates import FormatPolicy
 from taxiway.domain.platform import EngineFacts, PlatformFacts
 from taxiway.domain.resources import Capacity
+from taxiway.gateway.activator import Activator
 from taxiway.gateway.start import envoy_child, write_bootstrap
 from taxiway.keys.signer import FileSigner
 from taxiway.monitoring.host import host_use
@@ -129,6 +130,8 @@ async def _serve(
         kept=timedelta(days=settings.monitoring.history_days),
         now=now,
     )
+    activator = Activator(table=observed.table, wake=partial(nudges, "autoscaling"))
+    observed.is_awaited = activator.is_busy
     services = open_services(
         settings, stores=stores, adapters=adapters, observed=observed, measuring=measuring, nudges=nudges
     )
@@ -139,6 +142,7 @@ async def _serve(
         measuring=measuring,
         capacity=_capacity(),
         nudges=nudges,
+        activator=activator,
         conversions=services.conversions,
         projects=services.projects,
         metrics=metrics,
@@ -161,7 +165,7 @@ async def _serve(
             )
         },
     )
-    server = _server(api)
+    server, waiting_room = _server(api), _server(activator)
     _stop_on_signals(server)
     background = [
         asyncio.create_task(engines.keep(), name="engines"),
@@ -170,7 +174,8 @@ async def _serve(
     for task in background:
         task.add_done_callback(lambda done: _stop_when_broken(done, server))
     try:
-        with _listen(places.control_socket) as listener:
+        with _listen(places.activator_socket) as held, _listen(places.control_socket) as listener:
+            background.append(asyncio.create_task(waiting_room.serve(sockets=[held]), name="activator"))
             log.info("control plane listens", version=VERSION)
             await server.serve(sockets=[listener])
     finally:
@@ -188,6 +193,7 @@ def open_engines(settings: Settings, places: Places, signer: FileSigner) -> Engi
         metrics_port=settings.metrics_port,
         admin_socket=places.envoy_admin_socket,
         control_socket=places.control_socket,
+        activator_socket=places.activator_socket,
         public_keys=signer.public_keys(),
     )
     return Engines(

@@ -30,6 +30,7 @@ from taxiway.cli.rollouts import (
     Autoscale,
     Canary,
     DownWindow,
+    IdleAfter,
     MaxErrorRise,
     MaxLatency,
     MinRequests,
@@ -50,7 +51,10 @@ if TYPE_CHECKING:
     from taxiway.wire.production import ProductionDetailOut, PromotionOut
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A production deployment's name.")]
-MinPods = Annotated[int | None, typer.Option("--min-pods", help="Pods that always run.")]
+MinPods = Annotated[
+    int | None,
+    typer.Option("--min-pods", help="Pods that always run; 0 lets the last one be stopped while no requests come."),
+]
 MaxPods = Annotated[int | None, typer.Option("--max-pods", help="Pods at most.")]
 
 production = typer.Typer(help="Promote models, and look after what serves customers.", no_args_is_help=True)
@@ -81,6 +85,7 @@ def promote(
     quota_burst: QuotaBurst = None,
     autoscale: Autoscale = None,
     down_window: DownWindow = 300,
+    idle_after: IdleAfter = 300,
     canary: Canary = None,
     tagged: Tagged = False,
     step: StepSeconds = 300,
@@ -110,7 +115,7 @@ def promote(
             customer=customer, memory=memory, cpus=cpus, min_pods=min_pods,
             max_pods=max_pods,
             quota_per_second=quota, quota_burst=quota_burst, rollout=strategy,
-            autoscaling=policy_of(autoscale, down_window), accept_breaking=accept_breaking, dry_run=dry_run,
+            autoscaling=policy_of(autoscale, down_window, idle_after), accept_breaking=accept_breaking, dry_run=dry_run,
         )  # fmt: skip
         found = client.promote(wanted)
         if not as_json:
@@ -224,6 +229,7 @@ def configure(
     quota_burst: QuotaBurst = None,
     autoscale: Autoscale = None,
     down_window: DownWindow = 300,
+    idle_after: IdleAfter = 300,
     canary: Canary = None,
     tagged: Tagged = False,
     step: StepSeconds = 300,
@@ -248,7 +254,7 @@ def configure(
         needs_token=needs_token,
         quota_per_second=quota,
         quota_burst=quota_burst,
-        autoscaling=policy_of(autoscale, down_window),
+        autoscaling=policy_of(autoscale, down_window, idle_after),
         rollout=strategy,
     )
     if not wanted.model_dump(exclude_none=True):

@@ -44,8 +44,13 @@ QuotaBurst = Annotated[
 ]
 DownWindow = Annotated[float, typer.Option("--down-window", help="Seconds that fewer pods must have been enough.")]
 
+IdleAfter = Annotated[
+    float,
+    typer.Option("--idle-after", help="With --min-pods 0: seconds without a request until the last pod is stopped."),
+]
 
-def policy_of(text: str | None, down_window: float) -> PolicyIn | None:
+
+def policy_of(text: str | None, down_window: float, idle_after: float = 300) -> PolicyIn | None:
     """Read --autoscale; None where it was not given."""
     from pydantic import ValidationError
 
@@ -56,7 +61,12 @@ def policy_of(text: str | None, down_window: float) -> PolicyIn | None:
     metric, _, target = text.partition("=")
     try:
         return PolicyIn.model_validate(
-            {"metric": metric, "target": float(target or 0), "down_window_seconds": down_window}
+            {
+                "metric": metric,
+                "target": float(target or 0),
+                "down_window_seconds": down_window,
+                "idle_seconds": idle_after,
+            }
         )
     except (ValidationError, ValueError):
         fail(

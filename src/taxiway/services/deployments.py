@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from taxiway.domain.autoscaling import AutoscalingPolicy
+from taxiway.domain.autoscaling import AutoscalingPolicy, check_zero
 from taxiway.domain.compatibility import Change, compare
 from taxiway.domain.conversions import check_tags
 from taxiway.domain.deployments import Deployment, DeploymentWanted
@@ -219,7 +219,7 @@ class Deployments:
                 await refuse_during_rollout(tx, before)
                 known = await revisions.of_deployment(tx, before.id)
                 # One that gets few requests at first begins with few pods.
-                pods = None if strategy is not None else newest_wanted(known).pods
+                pods = None if strategy is not None else newest_wanted(known).pods or None
                 why = "Its configuration was changed."
                 new = await self._new_revision(tx, asking, after, known, why=why, pods=pods)
                 if strategy is not None:
@@ -284,6 +284,7 @@ class Deployments:
             generation=before.generation + 1,
             changed_at=self._now(),
         )
+        check_zero(after.autoscaling, after.scale)
         await deployments.want(tx, after)
         return after
 

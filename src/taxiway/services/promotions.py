@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from taxiway.domain.approvals import Decision
+from taxiway.domain.autoscaling import check_zero
 from taxiway.domain.compatibility import Change, compare
 from taxiway.domain.conditions import PhaseName
 from taxiway.domain.deployments import Deployment, DeploymentWanted
@@ -350,7 +351,7 @@ class Promotions:
             changed_at=now,
             name=wanted.name,
         )
-        return replace(
+        after = replace(
             base,
             project=staging.project,
             model=staging.model,
@@ -366,6 +367,8 @@ class Promotions:
             generation=base.generation + 1,
             changed_at=now,
         )
+        check_zero(after.autoscaling, after.scale)
+        return after
 
     # -------------------------------------------------------------- doing it
 
@@ -403,7 +406,7 @@ class Promotions:
             environment=Environment.PRODUCTION,
             wanted=RevisionWanted.SERVE,
             # As many as serve now, so that it stands the same load at once; of a rollout the least.
-            pods=newest_wanted(known).pods if known and wanted.strategy is None else None,
+            pods=(newest_wanted(known).pods or None) if known and wanted.strategy is None else None,
         )
         await snapshots.insert_copy(
             tx, copy, project=after.project, source=plan.version.source, environment=Environment.PRODUCTION

@@ -42,6 +42,7 @@ class PolicyIn(In):
     down_percent: float = 100
     down_period_seconds: float = 15
     schedules: list[ScheduleIn] = Field([], max_length=20)
+    idle_seconds: float = Field(300, description="The last pod is stopped after so long without a request, if at all.")
 
 
 class ScheduleOut(Out):
@@ -70,6 +71,7 @@ class PolicyOut(Out):
     down_percent: float
     down_period_seconds: float
     schedules: list[ScheduleOut]
+    idle_seconds: float
 
 
 class StrategyIn(In):
@@ -133,7 +135,7 @@ class PromotionIn(In):
     customer: str | None = Field(None, max_length=80, description="Whom it serves; needed for a new one.")
     memory: str | None = Field(None, max_length=40, description="Of a pod; left out: as it is, or as in staging.")
     cpus: str | None = Field(None, max_length=40)
-    min_pods: int | None = Field(None, ge=1, le=100)
+    min_pods: int | None = Field(None, ge=0, le=100)
     max_pods: int | None = Field(None, ge=1, le=100)
     needs_token: bool | None = None
     quota_per_second: float | None = Field(None, description="Requests a second of each caller; 0 ends the quota.")
@@ -149,7 +151,7 @@ class ProductionConfigurationIn(In):
 
     memory: str | None = Field(None, max_length=40)
     cpus: str | None = Field(None, max_length=40)
-    min_pods: int | None = Field(None, ge=1, le=100)
+    min_pods: int | None = Field(None, ge=0, le=100)
     max_pods: int | None = Field(None, ge=1, le=100)
     needs_token: bool | None = None
     quota_per_second: float | None = Field(None, description="Requests a second of each caller; 0 ends the quota.")
