@@ -32,6 +32,8 @@ const LOOKS: Record<string, Look> = {
   Running: { color: "blue", icon: IconLoader2 },
   Incomplete: { color: "yellow", icon: IconAlertTriangle },
   Damaged: { color: "red", icon: IconCircleX },
+  Approved: { color: "teal", icon: IconCircleCheck },
+  Rejected: { color: "red", icon: IconCircleX },
   Ready: { color: "teal", icon: IconCircleCheck },
   Unready: { color: "yellow", icon: IconAlertTriangle },
 };

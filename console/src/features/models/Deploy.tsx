@@ -100,18 +100,22 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
   });
   const act = useAct<Plan>();
   const go = useNavigate();
-  const failed = plan.data?.gates.filter((gate) => !gate.holds) ?? [];
+  const amiss = plan.data?.gates.filter((gate) => !gate.holds) ?? [];
+  // The server lets one that lacks nothing but an approval wait for it.
+  const failed = amiss.filter((gate) => gate.gate !== "approval");
   const deploy = () =>
     act.mutate(
       { method: "POST", path: "/production/promotions", body },
       {
         onSuccess: (done) => {
           notifications.show({
-            message: `${of.model} ${of.version} is on its way to ${done.after.name}.`,
+            message: done.waits_as
+              ? `${of.model} ${of.version} waits for another administrator's approval.`
+              : `${of.model} ${of.version} is on its way to ${done.after.name}.`,
             color: "teal",
           });
           close();
-          go(`/deployments/${done.after.name}`);
+          go(done.waits_as ? "/deployments" : `/deployments/${done.after.name}`);
         },
       },
     );
@@ -242,7 +246,7 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
             <Button onClick={() => setStep(step + 1)}>Next</Button>
           ) : (
             <Button onClick={deploy} loading={act.isPending} disabled={!canGo}>
-              Deploy to production
+              {amiss.length > 0 && failed.length === 0 ? "Ask for approval" : "Deploy to production"}
             </Button>
           )}
         </Group>
