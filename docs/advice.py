@@ -203,6 +203,7 @@ FAILURES = {
 
 STATUS_REASONS = {
     "Deleting": "The deployment is being deleted.",
+    "NoRequests": "No request came for a while, and its last pod was stopped; the next request waits for a new one.",
     "PodsNotReady": "A pod is being restarted.",
     "Preparing": "The files are copied, the model environment is built.",
     "Queued": "It waits for its turn.",
@@ -212,6 +213,7 @@ STATUS_REASONS = {
     "Serving": "The endpoint answers.",
     "Starting": "The pod comes up: the model is loaded, its example scored.",
     "SwitchedOff": "Somebody switched it OFF.",
+    "Waking": "Its first pod is starting because a request waits for it.",
 }
 """By reason of a status that is no failure."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from taxiway.domain.environments import BuildProgress, EnvironmentRequest
+from taxiway.domain.examinations import Examination
 from taxiway.domain.ids import (
     DeploymentId,
     EnvironmentId,
@@ -142,7 +143,16 @@ class Tracking(Protocol):
         """Search runs with MLflow's filter language in ``where``. No experiments means all of the project's."""
 
     async def run(self, project: ProjectName, run: RunId) -> Run:
-        """Return one run."""
+        """Return one run, also one that is deleted."""
+
+    async def change_tags(self, project: ProjectName, run: RunId, tags: Mapping[str, str | None]) -> None:
+        """Set a run's tags; None takes one away. One that is not there: fine. InvalidInput for a deleted run."""
+
+    async def delete_run(self, project: ProjectName, run: RunId) -> None:
+        """Mark a run as deleted. Twice is once."""
+
+    async def restore_run(self, project: ProjectName, run: RunId) -> None:
+        """Take the mark away. Twice is once."""
 
     async def metric_history(
         self, project: ProjectName, run: RunId, metric: str, *, limit: int, cursor: str | None
@@ -161,6 +171,9 @@ class ModelRegistry(Protocol):
 
     async def logged_in(self, project: ProjectName, run: RunId) -> Sequence[LoggedModel]:
         """List the models that the run logged, MLflow 3's and MLflow 2's, without reading their files."""
+
+    async def metrics_of(self, project: ProjectName, run: RunId) -> Mapping[str, float]:
+        """Return the latest value of each of the run's metrics, of those that are finite numbers."""
 
     async def inspect(self, project: ProjectName, ref: LoggedModelRef) -> ModelFacts:
         """Read the small files beside a logged model and say what it is. Opens no pickle.
@@ -292,6 +305,9 @@ class Prover(Protocol):
 
     async def cancel(self, spec: RevisionSpec) -> None:
         """Stop the proof. None under way: no error."""
+
+    async def examination(self, spec: RevisionSpec) -> Examination | None:
+        """Tell what a proof's pod found besides: invariants, and what loading the model did. None: nothing yet."""
 
     async def check(self, spec: RevisionSpec, pods: Sequence[PodId]) -> LiveCheck | None:
         """Compare requests that these pods kept with pyfunc: begin that, or tell what came of it. None: nothing yet.

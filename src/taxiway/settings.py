@@ -124,7 +124,9 @@ class ProductionSettings(Section):
     scrub_hours: float = Field(
         168, ge=0.01, description="Hours from the end of a scrub, which reads every kept snapshot again, to the next."
     )
-    scrub_mib_per_second: int = Field(20, ge=1, description="What a scrub reads at most.")
+    needs_approval: bool = Field(
+        False, description="Let promotions wait until an administrator who did not ask for them approves."
+    )
 
 
 class MonitoringSettings(Section):

@@ -20,7 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-V = "/api/v1/projects/{project}/models/{model}/versions/{version}"
+M = "/api/v1/projects/{project}/models/{model}"
+V = f"{M}/versions/{{version}}"
 R = "/api/v1/projects/{project}/runs/{run}"
 P = "/api/v1/projects/{project}"
 D = "/api/v1/production/deployments"
@@ -99,6 +100,9 @@ ROWS = (
     Row(f"GET {P}/experiments",                     401, 404, 200, 403, 200),
     Row(f"GET {P}/runs",                            401, 404, 200, 403, 200),
     Row(f"GET {R}",                                 401, 404, 200, 403, 200),
+    Row(f"PATCH {R}",                               401, 404, 200, 403, 200, body={"tags": {"team": "risk"}}),
+    Row(f"DELETE {R}",                              401, 404, 204, 403, 204),
+    Row(f"POST {R}/restore",                        401, 404, 200, 403, 200),
     Row(f"GET {R}/metrics/{{key:path}}",            401, 404, 200, 403, 200),
     Row(f"GET {R}/artifacts",                       401, 404, 200, 403, 200),
     Row(f"GET {R}/artifacts/content",               401, 404, 200, 403, 200, query="path=report.html"),
@@ -142,6 +146,11 @@ ROWS = (
     Row(f"GET {V}/measurements",                    401, 404, 200, 200, 200),
     Row(f"GET {D}/{{deployment}}/measurements",     401, 403, 403, 403, 200),
     Row("GET /api/v1/measurements",                 401, 403, 403, 403, 200),
+    Row("GET /api/v1/production/requests",          401, 403, 403, 403, 200),
+    Row("POST /api/v1/production/requests/{request}", 401, 403, 403, 403, 200, body={"decision": "approved"}),
+    Row(f"GET {M}/thresholds",                      401, 404, 200, 200, 200),
+    Row(f"PUT {M}/thresholds",                      401, 404, 200, 403, 200, body={"thresholds": [
+        {"metric": "auc", "bound": ">=", "value": 0.9}]}),
     Row("GET /api/v1/production/scrubs",            401, 403, 403, 403, 200),
     Row("POST /api/v1/production/scrubs",           401, 403, 403, 403, 202),
     Row(f"GET {V}/pods",                            401, 404, 200, 200, 200),

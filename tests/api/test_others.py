@@ -23,6 +23,37 @@ async def test_experiments_and_runs_are_shown_in_pages(world: World) -> None:
     assert second["next_cursor"] is None
     assert [run["name"] for run in runs["items"]] == ["first"]
     assert (none.status_code, refused.status_code) == (404, 400)
+    assert [(e["location"], e["pointer"], e["begins"], e["ends"]) for e in refused.json()["errors"]] == [
+        ("query", "/filter", 4, 5)
+    ]
+
+
+async def test_tags_are_set_and_taken_away_and_mlflows_own_stay(world: World) -> None:
+    async with world.speak_as("member") as client:
+        changed = (await client.patch(RUN, json={"tags": {"team": "risk", "mlflow.note.content": "*Good.*"}})).json()
+        taken = (await client.patch(RUN, json={"tags": {"team": None, "none": None}})).json()
+        own = await client.patch(RUN, json={"tags": {"mlflow.user": "somebody"}})
+        blank = await client.patch(RUN, json={"tags": {" ": "x"}})
+        long = await client.patch(RUN, json={"tags": {"team": "x" * 8001}})
+
+    assert (changed["tags"]["team"], changed["tags"]["mlflow.note.content"]) == ("risk", "*Good.*")
+    assert "team" not in taken["tags"]
+    assert taken["tags"]["mlflow.note.content"] == "*Good.*"
+    for refused in (own, blank, long):
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, "/tags")
+
+
+async def test_a_deleted_run_is_in_no_list_and_comes_back(world: World) -> None:
+    async with world.speak_as("member") as client:
+        await client.delete(RUN)
+        listed = (await client.get("/api/v1/projects/fraud/runs")).json()["items"]
+        shown = (await client.get(RUN)).json()
+        refused = await client.patch(RUN, json={"tags": {"team": "risk"}})
+        restored = (await client.post(f"{RUN}/restore")).json()
+
+    assert (listed, shown["is_deleted"], refused.status_code, restored["is_deleted"]) == ([], True, 400, False)
+    [entry] = await world.services.audit.search(action="tracking.delete", limit=10)
+    assert entry.object.startswith("delete run_id=")
 
 
 async def test_a_metric_with_a_slash_and_a_nan_is_shown(world: World) -> None:

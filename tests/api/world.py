@@ -15,16 +15,18 @@ from fastapi import FastAPI
 from taxiway.api.application import create_api, equip
 from taxiway.api.limits import RateLimiter
 from taxiway.api.services import ApiServices
+from taxiway.domain.gates import FormatPolicy
 from taxiway.domain.ids import EnvironmentId, ModelVersionId, ProjectName, RevisionId
 from taxiway.domain.logs import LogKind, LogName
 from taxiway.domain.people import Asking, Permission, Principal, Role
 from taxiway.domain.platform import EngineFacts, PlatformFacts
-from taxiway.domain.promotions import FormatPolicy
 from taxiway.domain.resources import Capacity, Resources
 from taxiway.domain.revisions import ScoringOptions
 from taxiway.domain.tracking import MetricPoint
+from taxiway.services import approvals
 from taxiway.services.access_tokens import AccessTokens
 from taxiway.services.api_tokens import ApiTokens
+from taxiway.services.approvals import PromotionRequest
 from taxiway.services.audit import AuditLog
 from taxiway.services.conversions import ConversionRequest, Conversions
 from taxiway.services.deployments import DeploymentName, Deployments, ProductionName
@@ -32,13 +34,15 @@ from taxiway.services.events import Events
 from taxiway.services.measurements import MeasurementHistory
 from taxiway.services.passwords import PasswordHasher
 from taxiway.services.projects import Projects
-from taxiway.services.promotions import PromotionRequest, Promotions
+from taxiway.services.promotions import Promotions
 from taxiway.services.rollouts import Rollouts
 from taxiway.services.runs import Runs
 from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
 from taxiway.services.sign_in import Provider, SignIn
+from taxiway.services.thresholds import Thresholds
+from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.services.usage import UsageReports
 from taxiway.services.users import Users
 from taxiway.store import history, revisions, snapshots
@@ -64,6 +68,7 @@ from tests.fakes import (
     FakeMeasurements,
     FakeNudge,
     FakePods,
+    FakeProver,
     FakeRegistry,
     FakeSigner,
     FakeTracking,
@@ -156,7 +161,12 @@ class World:
             projects=Projects(database=database, tracking=self.tracking, now=now),
             audit=AuditLog(database=database, now=now),
             events=Events(database=database),
-            runs=Runs(database=database, tracking=self.tracking, registry=self.registry),
+            runs=Runs(
+                database=database,
+                tracking=self.tracking,
+                registry=self.registry,
+                changes=TrackingChanges(database=database, now=self.clock),
+            ),
             conversions=Conversions(
                 database=database,
                 registry=self.registry,
@@ -174,9 +184,12 @@ class World:
                 capacity=Capacity(memory_bytes=8 << 30, cpus=4),
                 policy=FormatPolicy.WARN,
                 is_isolated=lambda: True,
+                needs_approval=False,
+                prover=FakeProver(clock=FakeClock()),
                 nudge=self.nudge,
                 now=now,
             ),
+            thresholds=Thresholds(database=database, now=now),
             rollouts=Rollouts(database=database, nudge=self.nudge, now=now),
             served=ServedHistory(database=database),
             usage=UsageReports(database=database, cost_per_pod_hour=1.0),
@@ -317,6 +330,15 @@ async def _promote(world: World, root: Asking, version: ModelVersionId) -> None:
     name = ProductionName(name="scorer-acme")
     issued, _ = await world.services.access_tokens.issue(root, name, caller="till 7", life=timedelta(days=1))
     world.secrets.ids["production_token"] = issued.id
+    member = (await world.services.deployments.detail(source)).deployment.owner
+    another = replace(root, principal=replace(root.principal, user=member, name="another"))
+    wanted = PromotionRequest(source=source, name="scorer-zeta", customer="Zeta", reason="They want it too.")
+    after = (await world.services.deployments.detail(name)).deployment
+    async with world.database.write() as tx:
+        digest = (await snapshots.get(tx, version)).digest
+        assert digest is not None
+        asked = await approvals.ask(tx, another, wanted, digest, after, at=after.changed_at)
+    world.secrets.ids["request"] = asked.id
 
 
 async def _log_in(world: World, name: str) -> Principal:

@@ -11,6 +11,7 @@ from taxiway.app.loops import CountedGateway, Loops, Nudges
 from taxiway.control.observed import Observed
 from taxiway.domain.errors import OutOfDisk
 from taxiway.domain.routing import RoutingTable
+from taxiway.gateway.activator import Activator
 from taxiway.telemetry.metrics import ControlMetrics
 from tests.builders import NOW
 from tests.fakes import FakeClock, FakeGateway, FakeRuntime
@@ -48,6 +49,7 @@ async def test_a_table_that_was_refused_is_counted_once(clock: FakeClock, gatewa
     observed = Observed(FakeRuntime(clock), gateway)
     nothing = cast("Any", None)
     loops = Loops(
+        activator=Activator(table=lambda: None, wake=lambda _: None),
         database=nothing,
         adapters=nothing,
         observed=observed,

@@ -8,6 +8,7 @@ after a failure. Killing it is: drop the object, tell the fakes, make another.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -161,8 +162,10 @@ class ControlPlane:
         routing = RoutingController(gateway=gateway, **common)
         self.measurements = FakeMeasurements()
         rollouts = RolloutController(measurements=self.measurements, nudge=self.nudge, elapsed=clock.elapsed, **common)
+        self.waiting: Counter[str] = Counter()
+        """Requests that wait for a pod, by deployment."""
         autoscaling = AutoscalingController(
-            measurements=self.measurements, nudge=self.nudge, elapsed=clock.elapsed,
+            measurements=self.measurements, nudge=self.nudge, elapsed=clock.elapsed, waiting=self.waiting.__getitem__,
             capacity=Capacity(memory_bytes=1 << 40, cpus=64), **common,
         )  # fmt: skip
         self.sweeper = Sweeper(database=self.database, stores=stores, builder=builder, logs=logs, elapsed=clock.elapsed)

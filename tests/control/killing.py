@@ -66,8 +66,8 @@ class WatchedDatabase(Database):
         self._hook = hook
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
-        async with super().write() as tx:
+    async def write(self, *, dry_run: bool = False) -> AsyncIterator[Transaction]:
+        async with super().write(dry_run=dry_run) as tx:
             yield tx
             self._hook("before commit")
         self._hook("after commit")

@@ -6,10 +6,11 @@ import pytest
 
 from taxiway.domain.deployments import DeploymentWanted
 from taxiway.domain.errors import StoreUnavailable
-from taxiway.domain.promotions import FormatPolicy
+from taxiway.domain.gates import FormatPolicy
 from taxiway.domain.resources import Capacity, Resources, Scale
+from taxiway.services.approvals import PromotionRequest
 from taxiway.services.deployments import ProductionName
-from taxiway.services.promotions import PromotionRequest, Promotions
+from taxiway.services.promotions import Promotions
 from tests.builders import an_asking
 from tests.control.harness import NAME, ControlPlane, killed
 from tests.fakes import CopyFate, PodFate
@@ -20,7 +21,8 @@ ACME = ProductionName(name="fraud-acme")
 def promotions_of(plane: ControlPlane) -> Promotions:
     return Promotions(
         database=plane.database, capacity=Capacity(memory_bytes=1 << 40, cpus=64), policy=FormatPolicy.WARN,
-        is_isolated=lambda: True, nudge=plane.nudge, now=plane.world.clock,
+        is_isolated=lambda: True, needs_approval=False, prover=plane.world.prover, nudge=plane.nudge,
+        now=plane.world.clock,
     )  # fmt: skip
 
 

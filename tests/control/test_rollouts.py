@@ -10,8 +10,8 @@ from taxiway.domain.errors import Conflict
 from taxiway.domain.ids import RevisionId
 from taxiway.domain.resources import Resources
 from taxiway.domain.rollouts import Rollout, RolloutWanted, Strategy
+from taxiway.services.approvals import PromotionRequest
 from taxiway.services.deployments import ProductionName
-from taxiway.services.promotions import PromotionRequest
 from taxiway.services.rollouts import Rollouts
 from taxiway.services.served import ServedHistory
 from taxiway.store import audit, rollouts

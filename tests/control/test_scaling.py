@@ -153,3 +153,111 @@ async def test_without_a_policy_there_are_as_many_as_at_least(scaled: ControlPla
     await scaled.deployments.configure(an_asking(), ACME, autoscaling=None, scale=Scale(minimum=2, maximum=2))
     await scaled.run(30)
     assert await pods(scaled) == 2
+
+
+RESTING = replace(POLICY, idle=timedelta(seconds=60))
+QUIET = replace(a_load(0.0), seconds=60.0)
+
+
+@pytest.fixture
+async def idle(scaled: ControlPlane) -> ControlPlane:
+    """At rest: no request came for a while."""
+    await scaled.deployments.configure(an_asking(), ACME, scale=Scale(minimum=0, maximum=4), autoscaling=RESTING)
+    scaled.measurements.revisions[await newest(scaled)] = QUIET
+    await scaled.run(30)
+    return scaled
+
+
+def holds(plane: ControlPlane) -> bool:
+    assert plane.world.gateway.in_force is not None
+    (route,) = [r for r in plane.world.gateway.in_force.routes if r.prefix == "/production/fraud-acme/"]
+    return route.holds
+
+
+async def test_the_last_pod_goes_when_requests_wait_in_its_place(scaled: ControlPlane) -> None:
+    await scaled.deployments.configure(an_asking(), ACME, scale=Scale(minimum=0, maximum=4), autoscaling=RESTING)
+    scaled.measurements.revisions[await newest(scaled)] = QUIET
+    for _ in range(120):
+        await scaled.run(0.25)
+        running = {pod.address for pod in await scaled.world.runtime.observe() if pod.phase == "Ready"}
+        assert addresses(scaled) <= running, "route before stop"
+        assert addresses(scaled) or holds(scaled)
+    assert (await pods(scaled), await status(scaled), holds(scaled)) == (0, "Idle", True)
+    states = [str(revision.state) for revision in (await scaled.deployments.detail(ACME)).revisions]
+    assert states[-1] == "Idle"
+
+
+async def test_a_request_that_waits_brings_a_pod_at_once(idle: ControlPlane) -> None:
+    detail = await idle.deployments.detail(ACME)
+    idle.waiting[detail.deployment.id] = 1
+    idle.nudge("autoscaling", detail.deployment.id)
+    seen: set[str] = set()
+    for _ in range(40):
+        await idle.run(0.25)
+        seen.add(await status(idle))
+    assert (await pods(idle), holds(idle), len(addresses(idle))) == (1, False, 1)
+    assert await status(idle) == "ON"
+    assert seen <= {"Idle", "Starting", "ON"}
+    told = [event.message for event in await idle.events() if event.topic == "scale"]
+    assert told[-2:] == [
+        f"Revision {detail.revisions[-1].number}: 1 -> 0: no request for 60 s.",
+        f"Revision {detail.revisions[-1].number}: 0 -> 1: a request waits.",
+    ]
+
+
+async def test_a_request_that_comes_while_the_last_pod_is_about_to_go_keeps_it(scaled: ControlPlane) -> None:
+    (before,) = [pod.id for pod in await scaled.world.runtime.observe() if pod.revision == await newest(scaled)]
+    detail = await scaled.deployments.configure(
+        an_asking(), ACME, scale=Scale(minimum=0, maximum=4), autoscaling=RESTING
+    )
+    scaled.measurements.revisions[await newest(scaled)] = QUIET
+    while not holds(scaled):
+        await scaled.run(0.25)
+    scaled.waiting[detail.id] = 1
+    await scaled.run(20)
+    after = [pod.id for pod in await scaled.world.runtime.observe() if pod.revision == await newest(scaled)]
+    assert (after, holds(scaled)) == ([before], False)
+
+
+async def test_what_rests_is_updated_rolled_back_and_switched(idle: ControlPlane) -> None:
+    await idle.deployments.configure(an_asking(), ACME, resources=Resources(cpus=0.4))
+    idle.measurements.revisions.clear()
+    await idle.run(30)
+    assert (await pods(idle), await status(idle)) == (1, "ON")
+    idle.measurements.revisions[await newest(idle)] = QUIET
+    await idle.run(30)
+    assert await status(idle) == "Idle"
+    await idle.deployments.switch_off(an_asking(), ACME)
+    await idle.run(30)
+    assert await status(idle) == "OFF"
+    await idle.deployments.switch_on(an_asking(), ACME)
+    idle.measurements.revisions.clear()
+    await idle.run(30)
+    assert (await pods(idle), await status(idle)) == (1, "ON")
+
+
+@pytest.mark.parametrize("is_going", [True, False], ids=["on its way to zero", "on its way from zero"])
+async def test_a_killed_control_plane_goes_on_with_it(scaled: ControlPlane, is_going: bool) -> None:
+    key = await newest(scaled)
+    detail = await scaled.deployments.configure(
+        an_asking(), ACME, scale=Scale(minimum=0, maximum=4), autoscaling=RESTING
+    )
+    scaled.measurements.revisions[key] = QUIET
+    if is_going:
+        while not holds(scaled):
+            await scaled.run(0.25)
+    else:
+        await scaled.run(30)
+        scaled.waiting[detail.id] = 1
+        scaled.nudge("autoscaling", detail.id)
+        await scaled.run(0.25)
+    again = await killed(scaled)
+    try:
+        again.waiting.update(scaled.waiting)
+        if is_going:
+            again.measurements.revisions[key] = QUIET
+        await again.run(40)
+        found = (await pods(again), await status(again), holds(again))
+        assert found == ((0, "Idle", True) if is_going else (1, "ON", False))
+    finally:
+        await again.close()

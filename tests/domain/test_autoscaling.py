@@ -18,6 +18,7 @@ from taxiway.domain.autoscaling import (
     Rate,
     Schedule,
     asked_for,
+    check_zero,
     decide,
 )
 from taxiway.domain.errors import InvalidInput
@@ -199,3 +200,82 @@ def test_a_schedule_may_go_past_midnight() -> None:
 def test_what_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(InvalidInput):
         make()
+
+
+ZERO = Scale(minimum=0, maximum=10)
+RESTING = replace(POLICY, idle=timedelta(seconds=60))
+
+
+def nothing(*, seconds: float = 60.0, requests: int = 0, concurrency: float = 0.0, pods: float = 1.0) -> Window:
+    return Window(
+        seconds=seconds, traffic=Traffic(requests=requests), concurrency=concurrency, pods=pods, cpus=None,
+        memory_bytes=None,
+    )  # fmt: skip
+
+
+def rest(
+    quiet: Window | None, *, pods: int = 1, needed: str = "", scale: Scale = ZERO, load: Window | None = None,
+    elapsed: float = 1000.0, at: datetime = NOW, policy: AutoscalingPolicy = RESTING,
+) -> Decision:  # fmt: skip
+    return decide(
+        policy, load or a_load(), scale=scale, resources=Resources(), pods=pods, memory=Memory(), elapsed=elapsed,
+        at=at, quiet=quiet, needed=needed,
+    )  # fmt: skip
+
+
+def test_the_last_pod_rests_after_a_time_without_a_request() -> None:
+    assert (rest(nothing()).pods, rest(nothing()).reason) == (0, "1 -> 0: no request for 60 s")
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        None,
+        nothing(seconds=50),
+        nothing(requests=1),
+        nothing(concurrency=1.0),
+        nothing(pods=0.5),
+    ],
+    ids=["no data", "not long enough", "a request", "one that takes long", "it was not ready all the time"],
+)
+def test_the_last_pod_stays(quiet: Window | None) -> None:
+    assert rest(quiet) == rest(quiet, scale=SCALE)
+    assert rest(quiet).pods == 1
+
+
+def test_the_last_pod_stays_where_it_is_needed_or_is_the_least() -> None:
+    assert rest(nothing(), needed="a request waits").pods == 1
+    assert rest(nothing(), scale=SCALE).pods == 1
+    schedule = Schedule(minimum=1, days=tuple(range(7)), begins=0, until=1439)
+    assert rest(nothing(), policy=replace(RESTING, schedules=(schedule,)), at=NOW.replace(hour=9)).pods == 1
+
+
+def test_only_what_needs_a_pod_ends_a_rest() -> None:
+    woken = rest(None, pods=0, needed="a request waits")
+    assert (woken.pods, woken.reason) == (1, "0 -> 1: a request waits")
+    assert rest(nothing(requests=9), pods=0, load=a_load(50.0)).pods == 0
+    assert rest(None, pods=0, scale=Scale(minimum=2, maximum=3)).reason == "0 -> 2: its bounds"
+
+
+@given(
+    pods=st.integers(0, 10), concurrency=st.floats(0, 200), elapsed=st.floats(0, 1e9),
+    jump=st.timedeltas(-timedelta(days=900), timedelta(days=900)), has_data=st.booleans(), is_needed=st.booleans(),
+)  # fmt: skip
+def test_going_to_zero_keeps_the_bounds_and_needs_data_and_no_clock(
+    pods: int, concurrency: float, elapsed: float, jump: timedelta, has_data: bool, is_needed: bool
+) -> None:
+    quiet = nothing() if has_data else None
+    needed = "a request waits" if is_needed else ""
+    found = rest(quiet, pods=pods, needed=needed, load=a_load(concurrency), elapsed=elapsed, at=NOW + jump)
+    assert found == rest(quiet, pods=pods, needed=needed, load=a_load(concurrency), elapsed=elapsed)
+    assert int(is_needed) <= found.pods <= ZERO.maximum
+    if pods and found.pods == 0:
+        assert has_data
+        assert pods == 1
+
+
+def test_no_pod_at_least_needs_a_policy() -> None:
+    with pytest.raises(InvalidInput):
+        check_zero(None, ZERO)
+    check_zero(RESTING, ZERO)
+    check_zero(None, SCALE)

@@ -16,6 +16,7 @@ from taxiway.domain.lifecycle import (
     BUILD_DEADLINE,
     COPY_DEADLINE,
     DRAIN_GRACE,
+    IDLE_GRACE,
     LOOK_AGAIN,
     ROUTE_GRACE,
     Apply,
@@ -416,6 +417,7 @@ ORDER = [
     RevisionState.PREPARING,
     RevisionState.STARTING,
     RevisionState.READY,
+    RevisionState.IDLE,
     RevisionState.RETIRING,
     RevisionState.RETIRED,
 ]
@@ -452,10 +454,14 @@ def test_plans_are_safe(view: RevisionView, now: Any) -> None:
 def test_nothing_runs_backwards(view: RevisionView, now: Any) -> None:
     made = plan_revision(view, now=now)
     before, after = view.revision.state, made.revision.state
-    if after is RevisionState.PREPARING and before in (RevisionState.STARTING, RevisionState.READY):
+    if after is RevisionState.PREPARING and before in (
+        RevisionState.STARTING, RevisionState.READY, RevisionState.IDLE
+    ):  # fmt: skip
         assert is_lost(view), "only what is gone from disk, and runs nowhere, is made again"
         return
-    if RevisionState.FAILED not in (before, after):
+    if (before, after) == (RevisionState.IDLE, RevisionState.READY):
+        assert view.scale > 0, "a pod is wanted again"
+    elif RevisionState.FAILED not in (before, after):
         assert ORDER.index(after) >= ORDER.index(before)
     if before is RevisionState.FAILED:
         assert after in (RevisionState.FAILED, RevisionState.RETIRING, RevisionState.RETIRED)
@@ -539,3 +545,18 @@ def test_a_plan_on_its_own_outcome_comes_to_rest(view: RevisionView, now: Any) -
     made = plan_revision(view, now=now)
     assert made.actions == ()
     assert outcome(view, made).revision == view.revision
+
+
+@given(views(), times, st.timedeltas(timedelta(), timedelta(seconds=20)))
+def test_the_last_pod_goes_only_when_no_request_could_reach_it_for_a_while(
+    view: RevisionView, now: Any, rested: timedelta
+) -> None:
+    view = replace(view, scale=0, rested=rested)
+    made = plan_revision(view, now=now)
+    if view.revision.wanted is RevisionWanted.RETIRE or view.revision.state is not RevisionState.READY:
+        return
+    assert made.revision.state is (RevisionState.READY if view.pods and rested < IDLE_GRACE else RevisionState.IDLE)
+    assert not any(isinstance(action, Apply) for action in made.actions)
+    if made.revision.state is RevisionState.READY:
+        assert made.actions == ()
+        assert made.wake_at is not None

@@ -9,6 +9,7 @@ from enum import Enum, auto
 
 from taxiway.domain.conditions import Failure
 from taxiway.domain.errors import OutOfDisk
+from taxiway.domain.examinations import Examination
 from taxiway.domain.ids import PodId, SnapshotId
 from taxiway.domain.proofs import LiveCheck, ProofProgress, ProofState, ServingPath, ServingProof
 from taxiway.domain.revisions import RevisionSpec
@@ -42,6 +43,7 @@ class FakeProver:
     running: dict[SnapshotId, float] = field(default_factory=dict)
     """When the proofs under way began."""
     failed: set[SnapshotId] = field(default_factory=set)
+    examinations: dict[SnapshotId, Examination] = field(default_factory=dict)
     found: dict[SnapshotId, LiveCheck] = field(default_factory=dict)
     """What the next check of live requests finds."""
 
@@ -69,6 +71,9 @@ class FakeProver:
     async def cancel(self, spec: RevisionSpec) -> None:
         if self.running.pop(spec.snapshot, None) is not None:
             self.cancelled.append(spec.snapshot)
+
+    async def examination(self, spec: RevisionSpec) -> Examination | None:
+        return self.examinations.get(spec.snapshot)
 
     async def check(self, spec: RevisionSpec, pods: Sequence[PodId]) -> LiveCheck | None:
         found = self.found.pop(spec.snapshot, None) if pods else None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from taxiway.domain.errors import (
+    InvalidFilter,
     InvalidInput,
     MalformedModel,
     NoSignature,
@@ -67,8 +69,9 @@ class FakeTracking:
     ) -> Page[Run]:
         self._answer()
         if "?" in where:
-            raise InvalidInput("MLflow refused the filter.", hint="See MLflow's filter language.", field="/where")
-        known = self.runs_of.get(project, ())
+            at = where.index("?")
+            raise InvalidFilter("This is no comparison.", hint="Join them by `and`.", place=(at, at + 1))
+        known = [run for run in self.runs_of.get(project, ()) if not run.is_deleted]
         return _page([run for run in known if not experiments or run.experiment_id in experiments], limit, cursor)
 
     async def run(self, project: ProjectName, run: RunId) -> Run:
@@ -77,6 +80,22 @@ class FakeTracking:
             if known.id == run:
                 return known
         raise NotFound("There is no such run.", hint="List the runs.")
+
+    async def change_tags(self, project: ProjectName, run: RunId, tags: Mapping[str, str | None]) -> None:
+        known = await self.run(project, run)
+        if known.is_deleted:
+            raise InvalidInput("MLflow refused the change.", hint="Restore it first.", field="/tags")
+        wanted = {**known.tags, **tags}
+        self._put(project, replace(known, tags={key: value for key, value in wanted.items() if value is not None}))
+
+    async def delete_run(self, project: ProjectName, run: RunId) -> None:
+        self._put(project, replace(await self.run(project, run), is_deleted=True))
+
+    async def restore_run(self, project: ProjectName, run: RunId) -> None:
+        self._put(project, replace(await self.run(project, run), is_deleted=False))
+
+    def _put(self, project: ProjectName, run: Run) -> None:
+        self.runs_of[project] = [run if known.id == run.id else known for known in self.runs_of[project]]
 
     async def metric_history(
         self, project: ProjectName, run: RunId, metric: str, *, limit: int, cursor: str | None
@@ -121,6 +140,7 @@ class FakeRegistry:
         self.is_down = False
         self.logged: dict[RunId, list[LoggedModel]] = {}
         self.facts: dict[str, ModelFacts] = {}
+        self.metrics: dict[RunId, dict[str, float]] = {}
         self.files: dict[str, dict[str, bytes]] = {}
         self.versions: dict[tuple[ProjectName, ModelName], dict[int, ModelVersionId]] = {}
         self._numbers: Counter[tuple[ProjectName, ModelName]] = Counter()
@@ -130,6 +150,10 @@ class FakeRegistry:
         if run not in self.logged:
             raise NotFound("There is no such run.", hint="List the runs.")
         return self.logged[run]
+
+    async def metrics_of(self, project: ProjectName, run: RunId) -> Mapping[str, float]:
+        self._answer()
+        return self.metrics.get(run, {})
 
     async def inspect(self, project: ProjectName, ref: LoggedModelRef) -> ModelFacts:
         self._answer()

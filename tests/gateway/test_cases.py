@@ -75,6 +75,10 @@ def test_a_start_becomes_these_files() -> None:
         public_keys={"key1": bytes(range(32)), "key2": bytes(range(32, 64))}, limits=limits,
     )  # fmt: skip
     start = bootstrap(
-        home, admin_socket=Path("/run/envoy.sock"), control_socket=Path("/run/control.sock"), limits=limits
+        home,
+        admin_socket=Path("/run/envoy.sock"),
+        control_socket=Path("/run/control.sock"),
+        activator_socket=Path("/run/activator.sock"),
+        limits=limits,
     )
     compare(CASES / "start", {"listeners.json": encode({"resources": list(both)}), "bootstrap.json": encode(start)})

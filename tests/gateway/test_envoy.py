@@ -88,6 +88,7 @@ class Scene:
 def scene(tmp_path: Path) -> Scene:
     write_bootstrap(
         tmp_path, host="127.0.0.1", port=1, metrics_port=2, admin_socket=Path("/a"), control_socket=Path("/c"),
+        activator_socket=Path("/v"),
         public_keys={},
     )  # fmt: skip
     return Scene(tmp_path)

@@ -18,7 +18,7 @@ from taxiway.stub.children import ReadyWhen, Restart
 def prepare(home: Path, **changes: object) -> None:
     given: dict[str, object] = {
         "host": "127.0.0.1", "port": 8080, "metrics_port": 8081, "admin_socket": Path("/r/e.sock"),
-        "control_socket": Path("/r/c.sock"), "public_keys": {"k": bytes(32)},
+        "control_socket": Path("/r/c.sock"), "activator_socket": Path("/r/v.sock"), "public_keys": {"k": bytes(32)},
     }  # fmt: skip
     write_bootstrap(home, **(given | changes))  # type: ignore[arg-type]
 

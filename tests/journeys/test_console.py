@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,24 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     status(page, "ON")
 
     page.get_by_role("tab", name="Settings").click()
+    page.get_by_role("combobox", name="Autoscaling by").click()
+    page.get_by_role("option", name="Concurrency").click()
+    page.get_by_role("button", name="More: schedules").click()
+    page.get_by_role("button", name="Add a schedule").click()
+    zone = page.get_by_role("combobox", name="Schedule 1: time zone")
+    zone.fill("Nowhere/Land")
+    page.get_by_role("button", name="Save").click()
+    expect(zone).to_have_attribute("aria-invalid", "true")
+    zone.fill("Europe/Berlin")
+    page.keyboard.press("Escape")
+    page.get_by_label("Schedule 1: pods at least").fill("1")
+    assert browser.faults() == []
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("button", name="Save")).to_be_disabled()
+    with platform.client() as client:
+        policy = client.production_deployment("seen-acme").autoscaling
+    assert policy is not None
+    assert [(each.min_pods, each.begins, each.zone) for each in policy.schedules] == [(1, "08:00", "Europe/Berlin")]
     page.get_by_label("Memory of a pod").fill("512Mi")
     page.get_by_role("button", name="Save").click()
     page.get_by_role("tab", name="Revisions").click()
@@ -111,7 +130,7 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     check_snippets(platform, browser)
     check_every_page(browser, [*PAGES, f"/runs/fraud/{run_id}", f"/runs/fraud/{run_id}?tab=tags"])
     assert page.evaluate("window.ran") is None, "what a run is called is never run"
-    assert browser.complaints == []
+    assert [said for said in browser.complaints if "status of 400" not in said] == [], "but for the refused time zone"
 
 
 def check_said(platform: Platform, dialog: Locator) -> None:
@@ -135,6 +154,7 @@ def check_snippets(platform: Platform, browser: Browser) -> None:
     commands = {
         "curl": ["bash", "-c"],
         "python": ["python3", "-c"],
+        "mlflow": [sys.executable, "-c"],
         "javascript": [node, "--input-type=module", "-e"],
     }
     for language, command in commands.items():
@@ -143,7 +163,7 @@ def check_snippets(platform: Platform, browser: Browser) -> None:
         assert text is not None
         assert "seen-acme" in text
         done = subprocess.run(
-            [*command, text], env=environment, capture_output=True, text=True, timeout=30, check=False
+            [*command, text], env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stderr
         assert re.search(r"\[\s*\d", done.stdout), done.stdout
@@ -251,3 +271,63 @@ def test_the_keyboard_is_enough(browser: Browser) -> None:
     page.keyboard.press("Alt+1")
     page.get_by_role("heading", level=1, name="Home").wait_for()
     assert browser.complaints == []
+
+
+def test_runs_are_found_described_and_deleted(platform: Platform, browser: Browser) -> None:
+    run_id = platform.python(SKLEARN).splitlines()[-1]
+    with platform.client() as client:
+        experiment = client.run(run_id).experiment_id
+    page, keyboard = browser.page, browser.page.keyboard
+    browser.go(f"/experiments/fraud/{experiment}")
+    line = page.get_by_role("combobox", name="Filter")
+    line.click()
+    keyboard.type("met")
+    expect(page.get_by_role("option", name="metrics.accuracy")).to_be_visible()
+    assert browser.faults() == []
+    for word in ("", "> 0.1 and params.ki"):
+        keyboard.type(word)
+        keyboard.press("ArrowDown")
+        keyboard.press("Enter")
+    keyboard.type("= 'lo")
+    keyboard.press("ArrowDown")
+    keyboard.press("Enter")
+    expect(line).to_have_value("metrics.accuracy > 0.1 and params.kind = 'logistic' ")
+    keyboard.press("Escape")
+    expect(page.get_by_role("link").filter(has_text=re.compile(".+-.+")).first).to_be_visible()
+
+    line.fill("metrics.accuracy > 0.1 and attributes.colour = 'red'")
+    keyboard.press("Escape")
+    expect(page.get_by_text("Runs have no such attribute.")).to_be_visible()
+    expect(page.locator(".token-wrong")).to_have_text("colour")
+    assert browser.faults() == []
+    line.fill("params.kind = 'logistic")
+    keyboard.press("Escape")
+    expect(page.get_by_text("This quotation mark is not closed.")).to_be_visible()
+    expect(page.locator(".token-wrong")).to_have_text("'logistic")
+
+    browser.go(f"/runs/fraud/{run_id}")
+    page.get_by_role("button", name="Write notes").click()
+    page.get_by_role("textbox", name="Notes").fill(f"A baseline.\n{NASTY}")
+    page.get_by_role("button", name="Save notes").click()
+    expect(page.get_by_text(f"A baseline.\n{NASTY}")).to_be_visible()
+    page.get_by_role("tab", name="Tags").click()
+    page.get_by_label("Name").fill("team")
+    page.get_by_label("Value").fill("risk")
+    keyboard.press("Enter")
+    page.get_by_role("button", name="Change tag team").click()
+    page.get_by_label("Value").fill("fraud")
+    page.get_by_role("button", name="Change tag", exact=True).click()
+    expect(page.get_by_role("cell", name="fraud", exact=True)).to_be_visible()
+    with platform.client() as client:
+        assert client.run(run_id).tags["mlflow.note.content"] == f"A baseline.\n{NASTY}"
+    page.get_by_role("button", name="Remove tag team").click()
+    expect(page.get_by_role("button", name="Change tag team")).to_be_hidden()
+
+    page.get_by_role("button", name="Delete this run").click()
+    page.get_by_role("button", name="Delete run").click()
+    page.wait_for_url(f"**/experiments/fraud/{experiment}")
+    browser.go(f"/runs/fraud/{run_id}")
+    page.get_by_role("button", name="Restore").click()
+    expect(page.get_by_role("button", name="Convert to model")).to_be_visible()
+    assert page.evaluate("window.ran") is None
+    assert [said for said in browser.complaints if "status of 400" not in said] == []

@@ -8,19 +8,24 @@ from typing import Any
 
 import pytest
 
+from taxiway.domain.approvals import Decision
 from taxiway.domain.deployments import DeploymentWanted
-from taxiway.domain.errors import Conflict, GatesFailed, InvalidInput, LimitReached, NotFound
+from taxiway.domain.errors import Conflict, GatesFailed, InvalidInput, LimitReached, NotAllowed, NotFound
+from taxiway.domain.gates import FormatPolicy, GateName
+from taxiway.domain.ids import SnapshotId, UserId
 from taxiway.domain.models import Environment
-from taxiway.domain.promotions import FormatPolicy, GateName
+from taxiway.domain.people import Asking
 from taxiway.domain.resources import Capacity, Resources, Scale
 from taxiway.domain.revisions import RevisionState, RevisionWanted
 from taxiway.domain.snapshots import SnapshotState
+from taxiway.domain.thresholds import parse_threshold
+from taxiway.services.approvals import PromotionRequest
 from taxiway.services.deployments import DeploymentName, Deployments, ProductionName
-from taxiway.services.promotions import PromotionRequest, Promotions
+from taxiway.services.promotions import Promotions
 from taxiway.store import models, revisions, snapshots
 from taxiway.store.database import Database
 from tests.builders import MODEL, PROJECT, a_stored_snapshot, an_asking, some_facts, some_phases
-from tests.fakes import FakeClock, FakeNudge
+from tests.fakes import FakeClock, FakeNudge, FakeProver
 from tests.services.conftest import actions
 from tests.store.conftest import insert_people, insert_version
 
@@ -55,8 +60,9 @@ async def promotions(database: Database, clock: FakeClock, nudge: FakeNudge) -> 
         await be_on(database, version)
     clock.advance(60)
     return Promotions(
-        database=database, capacity=CAPACITY, policy=FormatPolicy.WARN, is_isolated=lambda: True, nudge=nudge, now=clock
-    )
+        database=database, capacity=CAPACITY, policy=FormatPolicy.WARN, is_isolated=lambda: True,
+        needs_approval=False, prover=FakeProver(clock=clock), nudge=nudge, now=clock,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -231,3 +237,94 @@ async def seen_serving(database: Database) -> None:
             if revision.environment is Environment.PRODUCTION:
                 seen = replace(revision, state=RevisionState.READY, phases=some_phases())
                 await revisions.record(tx, seen, if_generation=revision.generation)
+
+
+# ------------------------------------------------------------------ approval
+
+
+def another(name: str = "maria") -> Asking:
+    asking = an_asking()
+    return replace(asking, principal=replace(asking.principal, user=UserId("u2"), name=name))
+
+
+@pytest.fixture
+def careful(promotions: Promotions) -> Promotions:
+    promotions._needs_approval = True
+    return promotions
+
+
+async def test_a_promotion_waits_for_another_administrator(
+    careful: Promotions, deployments: Deployments, database: Database, nudge: FakeNudge
+) -> None:
+    plan = await careful.promote(an_asking(), wanted())
+    assert plan.waits_as
+    assert not nudge.told
+    with pytest.raises(NotFound):
+        await deployments.detail(ProductionName(name="fraud-acme"))
+    with pytest.raises(NotAllowed):
+        await careful.decide(an_asking(), plan.waits_as, Decision.APPROVED)
+    decided = await careful.decide(another(), plan.waits_as, Decision.APPROVED)
+    assert (decided.decided.decision, decided.decided.by) == (Decision.APPROVED, "maria")
+    ((promotion, _),) = await careful.history("fraud-acme")
+    assert promotion.promoted_by == an_asking().principal.name
+    assert any(gate.gate is GateName.APPROVAL and "maria approved it" in gate.message for gate in promotion.gates)
+    assert await actions(database) == ["production.ask", "production.promote"]
+    with pytest.raises(Conflict):
+        await careful.decide(another(), plan.waits_as, Decision.APPROVED)
+    assert await actions(database) == ["production.ask", "production.promote"]
+
+
+async def test_what_is_rejected_or_withdrawn_is_not_done(careful: Promotions, database: Database) -> None:
+    first = await careful.promote(an_asking(), wanted())
+    second = await careful.promote(an_asking(), wanted(name="fraud-zeta", customer="Zeta"))
+    rejected = await careful.decide(another(), first.waits_as, Decision.REJECTED, reason="Not this week.")
+    assert rejected.decided.reason == "Not this week."
+    with pytest.raises(NotAllowed):
+        await careful.decide(another(), second.waits_as, Decision.WITHDRAWN)
+    await careful.decide(an_asking(), second.waits_as, Decision.WITHDRAWN)
+    assert await careful.search() == []
+    assert await actions(database) == ["production.ask", "production.ask", "production.reject", "production.withdraw"]
+    assert [each.decided.decision for each in await careful.requests()] == [Decision.WITHDRAWN, Decision.REJECTED]
+
+
+async def test_gates_are_looked_at_again_when_it_is_approved(careful: Promotions, database: Database) -> None:
+    plan = await careful.promote(an_asking(), wanted())
+    async with database.write() as tx:
+        await models.set_thresholds(tx, PROJECT, MODEL, [parse_threshold("auc >= 0.9")])
+    with pytest.raises(GatesFailed):
+        await careful.decide(another(), plan.waits_as, Decision.APPROVED)
+    (asked,) = await careful.requests()
+    assert asked.decided.decision is Decision.WAITING
+    assert await actions(database) == ["production.ask"]
+
+
+async def test_only_the_files_that_were_asked_for_are_promoted(careful: Promotions, database: Database) -> None:
+    plan = await careful.promote(an_asking(), wanted())
+    async with database.write() as tx:
+        await snapshots.record(tx, a_stored_snapshot(model_version="v1", digest=SnapshotId("cd" * 32)))
+    with pytest.raises(Conflict, match="not those"):
+        await careful.decide(another(), plan.waits_as, Decision.APPROVED)
+
+
+# ------------------------------------------------------------------ dry runs
+
+
+async def test_a_dry_run_tells_what_would_be_and_changes_nothing(
+    promotions: Promotions, deployments: Deployments, database: Database, nudge: FakeNudge
+) -> None:
+    await promotions.promote(an_asking(), wanted())
+    name = ProductionName(name="fraud-acme")
+    before, entries = await deployments.detail(name), await actions(database)
+    nudge.told.clear()
+    asking, large = an_asking(), Resources(memory_bytes=2 * GIB, cpus=1)
+    changed = await deployments.configure(asking, name, resources=large, dry_run=True)
+    assert changed.resources == large
+    assert (await deployments.switch_off(asking, name, dry_run=True)).wanted is DeploymentWanted.OFF
+    await deployments.delete(asking, name, dry_run=True)
+    with pytest.raises(LimitReached):
+        await deployments.configure(asking, name, scale=Scale(minimum=99, maximum=99), dry_run=True)
+    with pytest.raises(Conflict):
+        await promotions.roll_back(asking, "fraud-acme", reason="It was slow.", dry_run=True)
+    assert await deployments.detail(name) == before
+    assert await actions(database) == entries
+    assert not nudge.told

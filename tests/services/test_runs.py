@@ -9,6 +9,7 @@ from taxiway.domain.ids import ExperimentId, RunId
 from taxiway.domain.tracking import MetricPoint
 from taxiway.services import runs as runs_module
 from taxiway.services.runs import Runs
+from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.store.database import Database
 from tests.builders import NOW, PROJECT, RUN_ID, a_logged_model, a_run, an_experiment
 from tests.fakes import FakeRegistry, FakeTracking
@@ -32,7 +33,8 @@ def runs(
     tracking.runs_of[PROJECT] = [
         a_run(id=RunId(f"r{number}"), experiment_id=ExperimentId(str(number))) for number in range(8)
     ]
-    return Runs(database=sqlite_database, tracking=tracking, registry=registry)
+    changes = TrackingChanges(database=sqlite_database, now=lambda: NOW)
+    return Runs(database=sqlite_database, tracking=tracking, registry=registry, changes=changes)
 
 
 async def found(runs: Runs, *experiments: str) -> list[str]:

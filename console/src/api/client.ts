@@ -7,6 +7,8 @@ export class Problem extends Error {
     message: string,
     readonly hint: string,
     readonly fields: Record<string, string>,
+    /** Where in a text the wrong part stands, by field. */
+    readonly places: Record<string, [number, number]> = {},
   ) {
     super(message);
   }
@@ -53,17 +55,20 @@ interface ProblemDocument {
   detail?: string;
   message?: string;
   hint?: string;
-  errors?: { pointer?: string; detail?: string }[];
+  errors?: { pointer?: string; detail?: string; begins?: number | null; ends?: number | null }[];
 }
 
 async function problemOf(answer: Response): Promise<Problem> {
   const found: ProblemDocument = await answer.json().catch(() => ({}));
   const fields: Record<string, string> = {};
+  const places: Record<string, [number, number]> = {};
   for (const error of found.errors ?? []) {
-    if (error.pointer && error.detail) fields[error.pointer.replace(/^\//, "")] = error.detail;
+    const field = error.pointer?.replace(/^\//, "");
+    if (field && error.detail) fields[field] = error.detail;
+    if (field && error.begins != null && error.ends != null) places[field] = [error.begins, error.ends];
   }
   const message = found.message ?? found.detail ?? `Taxiway answered ${answer.status}.`;
-  return new Problem(answer.status, found.reason ?? "Unknown", message, found.hint ?? "", fields);
+  return new Problem(answer.status, found.reason ?? "Unknown", message, found.hint ?? "", fields, places);
 }
 
 /** Percent-encodes a part of a path. */

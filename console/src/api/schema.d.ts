@@ -498,6 +498,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/production/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the promotions that wait for another administrator, then those that were decided last
+         * @description List the promotions that wait for another administrator, then those that were decided last.
+         */
+        get: operations["list_approvals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/production/requests/{request}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve, reject or withdraw a promotion. Approved, it is done, after all gates were looked at again
+         * @description Approve, reject or withdraw a promotion. Approved, it is done, after all gates were looked at again.
+         */
+        post: operations["decide"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/production/scrubs": {
         parameters: {
             query?: never;
@@ -673,6 +713,30 @@ export interface paths {
          * @description Take a user out of the project. Is no member: no effect.
          */
         delete: operations["remove_member"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/thresholds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a model's thresholds
+         * @description List a model's thresholds.
+         */
+        get: operations["list_thresholds"];
+        /**
+         * Put these thresholds in place of those there were; an empty list takes them away
+         * @description Put these thresholds in place of those there were; an empty list takes them away.
+         */
+        put: operations["set_thresholds"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -966,10 +1030,18 @@ export interface paths {
         get: operations["get_run"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete a run; it can be restored. Model versions that were made of it stay. Deleted already: no effect
+         * @description Delete a run; it can be restored. Model versions that were made of it stay. Deleted already: no effect.
+         */
+        delete: operations["delete_run"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Set or take away a run's tags; its notes are one of them
+         * @description Set or take away a run's tags; its notes are one of them.
+         */
+        patch: operations["change_run"];
         trace?: never;
     };
     "/api/v1/projects/{project}/runs/{run}/artifacts": {
@@ -1088,6 +1160,26 @@ export interface paths {
         get: operations["get_metric_history"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/runs/{run}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a deleted run back. Not deleted: no effect
+         * @description Take a deleted run back. Not deleted: no effect.
+         */
+        post: operations["restore_run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1509,6 +1601,60 @@ export interface components {
             used_at: string | null;
         };
         /**
+         * ApprovalList
+         * @description Promotions that wait, then those that were decided last.
+         */
+        ApprovalList: {
+            /** Items */
+            items: components["schemas"]["ApprovalOut"][];
+        };
+        /**
+         * ApprovalOut
+         * @description A promotion that another administrator has to approve, or had to.
+         */
+        ApprovalOut: {
+            /**
+             * Asked At
+             * Format: date-time
+             */
+            asked_at: string;
+            /** Asked By */
+            asked_by: string;
+            /**
+             * Customer
+             * @description Empty: as it is.
+             */
+            customer: string;
+            /** Decided At */
+            decided_at: string | null;
+            /** Decided By */
+            decided_by: string;
+            /**
+             * Decision
+             * @enum {string}
+             */
+            decision: "waiting" | "approved" | "rejected" | "withdrawn";
+            /** Decision Reason */
+            decision_reason: string;
+            /** Digest */
+            digest: string;
+            /** Id */
+            id: string;
+            /** Model */
+            model: string;
+            /**
+             * Name
+             * @description The production deployment's name.
+             */
+            name: string;
+            /** Project */
+            project: string;
+            /** Reason */
+            reason: string;
+            /** Version */
+            version: number;
+        };
+        /**
          * ArtifactList
          * @description One folder of a run's artifacts.
          */
@@ -1799,6 +1945,22 @@ export interface components {
              * @description The snapshot's digest.
              */
             snapshot: string;
+        };
+        /**
+         * DecisionIn
+         * @description What becomes of a promotion that waits.
+         */
+        DecisionIn: {
+            /**
+             * Decision
+             * @enum {string}
+             */
+            decision: "approved" | "rejected" | "withdrawn";
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
         };
         /**
          * Engine
@@ -2580,6 +2742,12 @@ export interface components {
              */
             down_window_seconds: number;
             /**
+             * Idle Seconds
+             * @description The last pod is stopped after so long without a request, if at all.
+             * @default 300
+             */
+            idle_seconds: number;
+            /**
              * Metric
              * @description `none` ends autoscaling: then there are as many pods as at least.
              * @enum {string}
@@ -2644,6 +2812,8 @@ export interface components {
             down_pods: number;
             /** Down Window Seconds */
             down_window_seconds: number;
+            /** Idle Seconds */
+            idle_seconds: number;
             /** Metric */
             metric: string;
             /** Over Seconds */
@@ -2684,10 +2854,22 @@ export interface components {
          */
         ProblemErrorOut: {
             /**
+             * Begins
+             * @description Where in a text the wrong part begins, in letters from 0.
+             * @default null
+             */
+            begins: number | null;
+            /**
              * Detail
              * @example Memory must be a number with a unit of k, M, G, T, Ki, Mi, Gi or Ti.
              */
             detail: string;
+            /**
+             * Ends
+             * @description And ends; the letter there is right again.
+             * @default null
+             */
+            ends: number | null;
             /**
              * Location
              * @description Where it was given: body, query, path or header.
@@ -3066,6 +3248,11 @@ export interface components {
             gates: components["schemas"]["GateOut"][];
             /** Is Done */
             is_done: boolean;
+            /**
+             * Waits As
+             * @description The id under which it waits for another administrator; empty: it does not.
+             */
+            waits_as: string;
         };
         /**
          * PromotionRecordOut
@@ -3268,6 +3455,19 @@ export interface components {
          */
         RolloutWanted: "run" | "pause" | "finish" | "abort";
         /**
+         * RunChangeIn
+         * @description Change a run's tags; those that are not named stay. The notes are the tag `mlflow.note.content`.
+         */
+        RunChangeIn: {
+            /**
+             * Tags
+             * @description null takes a tag away.
+             */
+            tags: {
+                [key: string]: string | null;
+            };
+        };
+        /**
          * RunOut
          * @description A run with the latest value of each metric; NaN and infinities are null.
          */
@@ -3280,6 +3480,11 @@ export interface components {
             has_logged_model: boolean;
             /** Id */
             id: string;
+            /**
+             * Is Deleted
+             * @default false
+             */
+            is_deleted: boolean;
             /** Metrics */
             metrics: {
                 [key: string]: number | null;
@@ -3612,6 +3817,38 @@ export interface components {
          * @enum {string}
          */
         SubjectKind: "deployment" | "revision" | "model-version" | "access-token" | "api-token" | "user" | "project" | "session" | "tracking" | "platform";
+        /**
+         * ThresholdIn
+         * @description What a run's metric must reach before its model goes to production.
+         */
+        ThresholdIn: {
+            /**
+             * Bound
+             * @description On which side of the value the metric must be.
+             * @enum {string}
+             */
+            bound: ">=" | "<=";
+            /** Metric */
+            metric: string;
+            /** Value */
+            value: number;
+        };
+        /**
+         * ThresholdList
+         * @description All thresholds of a model.
+         */
+        ThresholdList: {
+            /** Items */
+            items: components["schemas"]["ThresholdIn"][];
+        };
+        /**
+         * ThresholdsIn
+         * @description All thresholds of a model.
+         */
+        ThresholdsIn: {
+            /** Thresholds */
+            thresholds: components["schemas"]["ThresholdIn"][];
+        };
         /**
          * Topic
          * @description What an event speaks of. The words of ``was`` and ``became`` belong to it: the same ones mean other things.
@@ -4632,7 +4869,10 @@ export interface operations {
     };
     delete_production: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Check, and tell what would be; change nothing. */
+                dry_run?: boolean;
+            };
             header?: never;
             path: {
                 /** @description A production deployment's name. */
@@ -4716,7 +4956,10 @@ export interface operations {
     };
     configure_production: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Check, and tell what would be; change nothing. */
+                dry_run?: boolean;
+            };
             header?: never;
             path: {
                 /** @description A production deployment's name. */
@@ -5422,7 +5665,10 @@ export interface operations {
     };
     switch_production_off: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Check, and tell what would be; change nothing. */
+                dry_run?: boolean;
+            };
             header?: never;
             path: {
                 /** @description A production deployment's name. */
@@ -5517,7 +5763,10 @@ export interface operations {
     };
     switch_production_on: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Check, and tell what would be; change nothing. */
+                dry_run?: boolean;
+            };
             header?: never;
             path: {
                 /** @description A production deployment's name. */
@@ -5689,7 +5938,10 @@ export interface operations {
     };
     roll_back: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Check, and tell what would be; change nothing. */
+                dry_run?: boolean;
+            };
             header?: never;
             path: {
                 /** @description A production deployment's name. */
@@ -5797,7 +6049,10 @@ export interface operations {
     };
     change_rollout: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Check, and tell what would be; change nothing. */
+                dry_run?: boolean;
+            };
             header?: never;
             path: {
                 /** @description A production deployment's name. */
@@ -5914,6 +6169,178 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PromotionOut"];
+                };
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotSignedIn: Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotFound: There is no such object */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Conflict: The object is in a state in which that cannot be done */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description BodyTooLarge: The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description GatesFailed: Some gates do not hold; LimitReached: A limit would be exceeded */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    list_approvals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalList"];
+                };
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotSignedIn: Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    decide: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                request: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecisionIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalOut"];
                 };
             };
             /** @description InvalidInput: The request is not acceptable */
@@ -6997,6 +7424,177 @@ export interface operations {
             };
             /** @description NotFound: There is no such object */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    list_thresholds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A project's name. */
+                project: string;
+                /** @description A model's name. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ThresholdList"];
+                };
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotSignedIn: Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotFound: There is no such object */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    set_thresholds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A project's name. */
+                project: string;
+                /** @description A model's name. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ThresholdsIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ThresholdList"];
+                };
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotSignedIn: Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotFound: There is no such object */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description BodyTooLarge: The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8574,6 +9172,191 @@ export interface operations {
             };
         };
     };
+    delete_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A project's name. */
+                project: string;
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotSignedIn: Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotFound: There is no such object */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TrackingUnavailable: MLflow does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    change_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A project's name. */
+                project: string;
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunChangeIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunOut"];
+                };
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotSignedIn: Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotFound: There is no such object */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description BodyTooLarge: The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TrackingUnavailable: MLflow does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
     list_artifacts: {
         parameters: {
             query?: {
@@ -9129,6 +9912,102 @@ export interface operations {
             };
             /** @description NotFound: There is no such object */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TooManyRequests: Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description TrackingUnavailable: MLflow does not answer at the moment */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Any other refusal */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+        };
+    };
+    restore_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A project's name. */
+                project: string;
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunOut"];
+                };
+            };
+            /** @description InvalidInput: The request is not acceptable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotSignedIn: Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description NotFound: There is no such object */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description BodyTooLarge: The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };

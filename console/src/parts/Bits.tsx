@@ -34,7 +34,7 @@ export function Page({
   return (
     <Stack gap="md">
       <Group justify="space-between" align="flex-end" gap="sm">
-        <Box>
+        <Box miw={0} maw="100%">
           {crumbs && (
             <Group gap={6}>
               {crumbs.map((crumb) => (
@@ -44,7 +44,9 @@ export function Page({
               ))}
             </Group>
           )}
-          <Title order={1}>{title}</Title>
+          <Title order={1} style={{ overflowWrap: "anywhere" }}>
+            {title}
+          </Title>
         </Box>
         {actions && <Group gap="xs">{actions}</Group>}
       </Group>
@@ -88,7 +90,7 @@ export function ErrorBox({ problem }: { problem: Problem | null | undefined }) {
 
 export function Waiting({ rows = 4 }: { rows?: number }) {
   return (
-    <Stack gap={8} aria-busy="true" aria-label="Loading">
+    <Stack gap={8} role="status" aria-busy="true" aria-label="Loading">
       {Array.from({ length: rows }, (_, row) => `row-${row}`).map((row) => (
         <Skeleton key={row} height={22} />
       ))}

@@ -28,6 +28,12 @@ const LOOKS: Record<string, Look> = {
   RUNNING: { color: "blue", icon: IconLoader2 },
   FAILED: { color: "red", icon: IconCircleX },
   KILLED: { color: "red", icon: IconPlayerStop },
+  Done: { color: "teal", icon: IconCircleCheck },
+  Running: { color: "blue", icon: IconLoader2 },
+  Incomplete: { color: "yellow", icon: IconAlertTriangle },
+  Damaged: { color: "red", icon: IconCircleX },
+  Approved: { color: "teal", icon: IconCircleCheck },
+  Rejected: { color: "red", icon: IconCircleX },
   Ready: { color: "teal", icon: IconCircleCheck },
   Unready: { color: "yellow", icon: IconAlertTriangle },
 };

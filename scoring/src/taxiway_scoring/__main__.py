@@ -26,7 +26,7 @@ from taxiway_scoring.app import STUCK_GRACE_SECONDS, Identity, Limits, ScoringAp
 from taxiway_scoring.contract import Contract, ContractError, compile_signature
 from taxiway_scoring.deadlines import Deadline
 from taxiway_scoring.failures import LoadFailed
-from taxiway_scoring.jobs import run_check, run_proof
+from taxiway_scoring.jobs import ProofRun, run_check
 from taxiway_scoring.methods import PREDICT
 from taxiway_scoring.predictor import Predictor, find_example
 from taxiway_scoring.proof import Proof, read_proof
@@ -395,13 +395,15 @@ def run_job(config: dict[str, Any], reports: Reports) -> None:
     reports.phase("verified", time.monotonic() - began)
     began = time.monotonic()
     try:
-        if config["job"] == "prove":
-            name, found = "proven", run_proof(files, metadata, contract, config).to_dict()
-        else:
-            name, found = "checked", run_check(files, contract, config).to_dict()
+        if config["job"] == "check":
+            reports.phase("checked", time.monotonic() - began, **run_check(files, contract, config).to_dict())
+            return
+        run = ProofRun(files, metadata, contract, config)
+        reports.phase("proven", time.monotonic() - began, **run.prove().to_dict())
+        began = time.monotonic()
+        reports.phase("examined", time.monotonic() - began, **run.examine())
     except LoadFailed as error:
         raise Failed(error.reason, error.message, error.hint, retryable=error.retryable) from error
-    reports.phase(name, time.monotonic() - began, **found)
 
 
 _STUCK = {

@@ -6,6 +6,7 @@ checked is MLflow's own, so that predictions are bit for bit those of ``mlflow m
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import io
 import json
@@ -52,7 +53,7 @@ class PyfuncPredictor:
 
     def predict(self, request: Request) -> Any:
         """Convert as MLflow does, predict, and tell the schema's refusal from the model's failure."""
-        data = self._convert(request)
+        data = self.convert(request)
         from mlflow.exceptions import MlflowException
 
         try:
@@ -74,7 +75,8 @@ class PyfuncPredictor:
             frame = frame.tb_next
         return True
 
-    def _convert(self, request: Request) -> Any:
+    def convert(self, request: Request) -> Any:
+        """Return the data that the model is handed. Raises Refused where the schema refuses the input."""
         if self.is_typed:
             if request.form != "inputs":
                 raise malformed("This model takes its input as 'inputs' (it has type hints).")
@@ -113,6 +115,12 @@ def _does_not_fit(contract: Contract, error: Exception) -> Refused:
         if f"Failed to convert column {name} to type" in message or f"types for column {name}." in message:
             return violation(f"Column '{name}' cannot be converted: are all its values of one kind?", column=name)
     return violation("The input does not fit the model's schema: check types and shapes.")
+
+
+def import_mlflow() -> None:
+    """Import what loads models, so that what it does itself counts for no model. Fails later where it is missing."""
+    with contextlib.suppress(Exception):
+        import mlflow.pyfunc  # noqa: F401
 
 
 def load_predictor(files: Path, contract: Contract, method: str = PREDICT) -> PyfuncPredictor:

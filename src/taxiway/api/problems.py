@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from taxiway.domain.errors import InvalidInput, NotAllowed, TaxiwayError, TooManyRequests
+from taxiway.domain.errors import InvalidFilter, InvalidInput, NotAllowed, TaxiwayError, TooManyRequests
 from taxiway.wire import In
 from taxiway.wire.problems import ProblemErrorOut, ProblemOut
 
@@ -116,7 +116,10 @@ def render(
     """Make the answer to an error. One whose reason is not in the table says nothing of itself."""
     shown = error if error.reason in PROBLEMS else INTERNAL
     status, title = PROBLEMS[shown.reason]
-    if isinstance(shown, InvalidInput) and shown.field is not None and not errors:
+    if isinstance(shown, InvalidFilter) and not errors:
+        begins, ends = shown.place or (None, None)
+        errors = [ProblemErrorOut(location="query", pointer="/filter", detail=shown.message, begins=begins, ends=ends)]
+    elif isinstance(shown, InvalidInput) and shown.field is not None and not errors:
         errors = [ProblemErrorOut(location="body", pointer=shown.field, detail=shown.message)]
     problem = ProblemOut(
         type=f"urn:taxiway:problem:{shown.reason}",

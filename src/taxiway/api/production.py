@@ -24,8 +24,9 @@ from taxiway.domain.pods import PodPhase
 from taxiway.domain.quotas import Quota
 from taxiway.domain.resources import Scale
 from taxiway.domain.rollouts import Limits, RolloutWanted, Strategy
+from taxiway.services.approvals import PromotionRequest
 from taxiway.services.deployments import UNCHANGED, DeploymentDetail, ProductionName, Unchanged
-from taxiway.services.promotions import PromotionPlan, PromotionRequest
+from taxiway.services.promotions import PromotionPlan
 from taxiway.wire.models import AccessTokenIn, AccessTokenList, AccessTokenOut, IssuedAccessTokenOut
 from taxiway.wire.production import (
     ProductionConfigurationIn,
@@ -46,6 +47,7 @@ from taxiway.wire.production import (
 router = TaxiwayRouter(tags=["production"])
 
 NAMED = "/production/deployments/{deployment}"
+DryRun = Annotated[bool, Query(description="Check, and tell what would be; change nothing.")]
 NamePath = Annotated[str, Path(max_length=80, description="A production deployment's name.")]
 
 
@@ -60,7 +62,8 @@ async def promote(wanted: PromotionIn, asking: Asker, services: Services) -> Pro
     request = await _request(services, wanted)
     if wanted.dry_run:
         return await _promotion_out(services, await services.promotions.plan(asking, request), is_done=False)
-    return await _promotion_out(services, await services.promotions.promote(asking, request), is_done=True)
+    plan = await services.promotions.promote(asking, request)
+    return await _promotion_out(services, plan, is_done=not plan.waits_as)
 
 
 async def _request(services: ApiServices, wanted: PromotionIn) -> PromotionRequest:
@@ -118,6 +121,7 @@ async def _promotion_out(services: ApiServices, plan: PromotionPlan, *, is_done:
     (after,) = await _shown(services, [plan.after])
     return PromotionOut(
         is_done=is_done,
+        waits_as=plan.waits_as,
         gates=[shapes.gate_out(gate) for gate in plan.gates],
         changes=[shapes.contract_change_out(change) for change in plan.changes],
         before=before[0] if before else None,
@@ -222,18 +226,23 @@ async def _rollout_out(services: ApiServices, name: str, detail: DeploymentDetai
 
 @router.patch(NAMED + "/rollout", permission=Permission.PRODUCTION_WRITE, errors=("NotFound", "Conflict"))
 async def change_rollout(
-    deployment: NamePath, wanted: RolloutChangeIn, asking: Asker, services: Services
+    deployment: NamePath, wanted: RolloutChangeIn, asking: Asker, services: Services, dry_run: DryRun = False
 ) -> ProductionDetailOut:
     """Let the rollout that is under way go on, stay at a share, finish, or end with all requests where they were."""
     await services.rollouts.change(
-        asking, deployment, RolloutWanted(wanted.wanted), percent=wanted.percent, reason=wanted.reason
+        asking,
+        deployment,
+        RolloutWanted(wanted.wanted),
+        percent=wanted.percent,
+        reason=wanted.reason,
+        dry_run=dry_run,
     )
     return await get_production(deployment, services)
 
 
 @router.patch(NAMED, permission=Permission.PRODUCTION_WRITE, errors=("Conflict", "LimitReached"))
 async def configure_production(
-    deployment: NamePath, wanted: ProductionConfigurationIn, asking: Asker, services: Services
+    deployment: NamePath, wanted: ProductionConfigurationIn, asking: Asker, services: Services, dry_run: DryRun = False
 ) -> ProductionOut:
     """Change memory, CPUs, pods or access; what is left out stays. Other pods need no new revision."""
     key = ProductionName(name=deployment)
@@ -248,34 +257,45 @@ async def configure_production(
         quota=_quota(wanted),
         strategy=_strategy(wanted.rollout),
         if_generation=present.generation,
+        dry_run=dry_run,
     )
     return (await _shown(services, [changed]))[0]
 
 
 @router.delete(NAMED, permission=Permission.PRODUCTION_WRITE, status_code=204, errors=("Conflict",))
-async def delete_production(deployment: NamePath, asking: Asker, services: Services) -> None:
+async def delete_production(deployment: NamePath, asking: Asker, services: Services, dry_run: DryRun = False) -> None:
     """Delete a production deployment with its endpoint, files and access tokens."""
-    await services.deployments.delete(asking, ProductionName(name=deployment))
+    await services.deployments.delete(asking, ProductionName(name=deployment), dry_run=dry_run)
 
 
 @router.post(NAMED + "/on", permission=Permission.PRODUCTION_WRITE, errors=("Conflict",))
-async def switch_production_on(deployment: NamePath, asking: Asker, services: Services) -> ProductionOut:
+async def switch_production_on(
+    deployment: NamePath, asking: Asker, services: Services, dry_run: DryRun = False
+) -> ProductionOut:
     """Serve again, with the same URL and configuration; also tries a Failed one again."""
-    return (await _shown(services, [await services.deployments.switch_on(asking, ProductionName(name=deployment))]))[0]
+    changed = await services.deployments.switch_on(asking, ProductionName(name=deployment), dry_run=dry_run)
+    return (await _shown(services, [changed]))[0]
 
 
 @router.post(NAMED + "/off", permission=Permission.PRODUCTION_WRITE, errors=("Conflict",))
-async def switch_production_off(deployment: NamePath, asking: Asker, services: Services) -> ProductionOut:
+async def switch_production_off(
+    deployment: NamePath, asking: Asker, services: Services, dry_run: DryRun = False
+) -> ProductionOut:
     """Stop serving; URL and configuration are kept."""
-    return (await _shown(services, [await services.deployments.switch_off(asking, ProductionName(name=deployment))]))[0]
+    changed = await services.deployments.switch_off(asking, ProductionName(name=deployment), dry_run=dry_run)
+    return (await _shown(services, [changed]))[0]
 
 
 @router.post(
     NAMED + "/rollback", permission=Permission.PRODUCTION_WRITE, errors=("NotFound", "Conflict", "LimitReached")
 )
-async def roll_back(deployment: NamePath, wanted: RollbackIn, asking: Asker, services: Services) -> ProductionOut:
+async def roll_back(
+    deployment: NamePath, wanted: RollbackIn, asking: Asker, services: Services, dry_run: DryRun = False
+) -> ProductionOut:
     """Serve again as an earlier revision did, by a new revision; nothing is copied or built."""
-    changed = await services.promotions.roll_back(asking, deployment, reason=wanted.reason, to=wanted.revision)
+    changed = await services.promotions.roll_back(
+        asking, deployment, reason=wanted.reason, to=wanted.revision, dry_run=dry_run
+    )
     return (await _shown(services, [changed]))[0]
 
 

@@ -30,6 +30,7 @@ from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
 from taxiway.services.sign_in import SignIn
+from taxiway.services.thresholds import Thresholds
 from taxiway.services.usage import UsageReports
 from taxiway.services.users import Users
 
@@ -51,6 +52,7 @@ class ApiServices:
     conversions: Conversions
     deployments: Deployments
     promotions: Promotions
+    thresholds: Thresholds
     rollouts: Rollouts
     served: ServedHistory
     usage: UsageReports

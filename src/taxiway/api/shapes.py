@@ -12,13 +12,14 @@ from taxiway.domain.access_tokens import AccessToken
 from taxiway.domain.compatibility import Change, breaking
 from taxiway.domain.conditions import Condition, Failure, Phase
 from taxiway.domain.deployments import Deployment, DeploymentWanted, Status
+from taxiway.domain.gates import GateResult
 from taxiway.domain.ids import RevisionId
 from taxiway.domain.logs import LogLine, LogPage
 from taxiway.domain.measurements import Window
 from taxiway.domain.models import LoggedModel, ModelFacts, ModelVersion
 from taxiway.domain.people import Permission, Principal
 from taxiway.domain.pods import PodObservation
-from taxiway.domain.promotions import GateResult, Promotion
+from taxiway.domain.promotions import Promotion
 from taxiway.domain.resources import Resources, format_cpus, format_memory
 from taxiway.domain.revisions import (
     Method,
@@ -494,6 +495,7 @@ def run_out(run: Run) -> RunOut:
         metrics={key: _number(value) for key, value in run.metrics.items()},
         tags=dict(run.tags),
         has_logged_model=run.has_logged_model,
+        is_deleted=run.is_deleted,
     )
 
 

@@ -1,4 +1,4 @@
-"""Routes of experiments, runs, metrics, artifacts and logged models: MLflow's, read for screens and commands."""
+"""Routes of experiments, runs, metrics, artifacts and logged models: MLflow's, for screens and commands."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from taxiway.wire.tracking import (
     ExperimentPage,
     LoggedModelList,
     MetricPage,
+    RunChangeIn,
     RunOut,
     RunPage,
 )
@@ -93,6 +94,29 @@ async def get_run(project: ProjectPath, run: IdPath, asking: Asker, services: Se
     """Show one run."""
     known = await services.projects.get(asking, ProjectName(project))
     return shapes.run_out(await services.runs.run(known.name, RunId(run)))
+
+
+@router.patch(RUN, permission=Permission.TRACKING_WRITE, errors=UNAVAILABLE)
+async def change_run(
+    project: ProjectPath, run: IdPath, wanted: RunChangeIn, asking: Asker, services: Services
+) -> RunOut:
+    """Set or take away a run's tags; its notes are one of them."""
+    known = await services.projects.get(asking, ProjectName(project))
+    return shapes.run_out(await services.runs.change_tags(asking, known.name, RunId(run), wanted.tags))
+
+
+@router.delete(RUN, permission=Permission.TRACKING_WRITE, errors=UNAVAILABLE, status_code=204)
+async def delete_run(project: ProjectPath, run: IdPath, asking: Asker, services: Services) -> None:
+    """Delete a run; it can be restored. Model versions that were made of it stay. Deleted already: no effect."""
+    known = await services.projects.get(asking, ProjectName(project))
+    await services.runs.delete(asking, known.name, RunId(run))
+
+
+@router.post(RUN + "/restore", permission=Permission.TRACKING_WRITE, errors=UNAVAILABLE)
+async def restore_run(project: ProjectPath, run: IdPath, asking: Asker, services: Services) -> RunOut:
+    """Take a deleted run back. Not deleted: no effect."""
+    known = await services.projects.get(asking, ProjectName(project))
+    return shapes.run_out(await services.runs.restore(asking, known.name, RunId(run)))
 
 
 @router.get(RUN + "/metrics/{key:path}", permission=Permission.TRACKING_READ, errors=UNAVAILABLE)

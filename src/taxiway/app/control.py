@@ -31,12 +31,13 @@ from taxiway.app.platform import engine_status, places_of
 from taxiway.control.lease import Lease
 from taxiway.control.measuring import Measuring
 from taxiway.control.observed import Observed
+from taxiway.domain.gates import FormatPolicy
 from taxiway.domain.ids import ProjectName
 from taxiway.domain.people import Role
 from taxiway.domain.platform import EngineFacts, PlatformFacts
-from taxiway.domain.promotions import FormatPolicy
 from taxiway.domain.resources import Capacity
 from taxiway.domain.sign_in import Grant
+from taxiway.gateway.activator import Activator
 from taxiway.gateway.start import envoy_child, write_bootstrap
 from taxiway.keys.signer import FileSigner
 from taxiway.monitoring.host import host_use
@@ -59,6 +60,7 @@ from taxiway.services.scrubs import Scrubs
 from taxiway.services.served import ServedHistory
 from taxiway.services.sessions import Sessions
 from taxiway.services.sign_in import Provider, SignIn
+from taxiway.services.thresholds import Thresholds
 from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.services.usage import UsageReports
 from taxiway.services.users import Users
@@ -75,6 +77,8 @@ VERSION = metadata.version("taxiway")
 KEEP_ALIVE_SECONDS = 90
 """Longer than the gateway keeps an idle connection to us, so that it never sends into one that just closed."""
 GRACE_SECONDS = 5
+SCRUB_BYTES_PER_SECOND = 20 << 20
+"""What a scrub reads at most: little beside what disks and object stores give to others meanwhile."""
 
 
 def now() -> datetime:
@@ -131,6 +135,8 @@ async def _serve(
         kept=timedelta(days=settings.monitoring.history_days),
         now=now,
     )
+    activator = Activator(table=observed.table, wake=partial(nudges, "autoscaling"))
+    observed.is_awaited = activator.is_busy
     services = open_services(
         settings, stores=stores, adapters=adapters, observed=observed, measuring=measuring, nudges=nudges
     )
@@ -141,11 +147,12 @@ async def _serve(
         measuring=measuring,
         capacity=_capacity(),
         nudges=nudges,
+        activator=activator,
         conversions=services.conversions,
         projects=services.projects,
         metrics=metrics,
         scrub_every=timedelta(hours=settings.production.scrub_hours),
-        scrub_bytes_per_second=settings.production.scrub_mib_per_second << 20,
+        scrub_bytes_per_second=SCRUB_BYTES_PER_SECOND,
         now=now,
     )
     api = create_api(
@@ -162,7 +169,7 @@ async def _serve(
             )
         },
     )
-    server = _server(api)
+    server, waiting_room = _server(api), _server(activator)
     _stop_on_signals(server)
     background = [
         asyncio.create_task(engines.keep(), name="engines"),
@@ -171,7 +178,8 @@ async def _serve(
     for task in background:
         task.add_done_callback(lambda done: _stop_when_broken(done, server))
     try:
-        with _listen(places.control_socket) as listener:
+        with _listen(places.activator_socket) as held, _listen(places.control_socket) as listener:
+            background.append(asyncio.create_task(waiting_room.serve(sockets=[held]), name="activator"))
             log.info("control plane listens", version=VERSION)
             await server.serve(sockets=[listener])
     finally:
@@ -189,6 +197,7 @@ def open_engines(settings: Settings, places: Places, signer: FileSigner) -> Engi
         metrics_port=settings.metrics_port,
         admin_socket=places.envoy_admin_socket,
         control_socket=places.control_socket,
+        activator_socket=places.activator_socket,
         public_keys=signer.public_keys(),
     )
     return Engines(
@@ -240,7 +249,12 @@ def open_services(
         projects=Projects(database=database, tracking=adapters.tracking, now=now),
         audit=AuditLog(database=database, now=now),
         events=Events(database=database),
-        runs=Runs(database=database, tracking=adapters.tracking, registry=adapters.registry),
+        runs=Runs(
+            database=database,
+            tracking=adapters.tracking,
+            registry=adapters.registry,
+            changes=TrackingChanges(database=database, now=now),
+        ),
         conversions=Conversions(
             database=database,
             registry=adapters.registry,
@@ -256,9 +270,12 @@ def open_services(
             capacity=capacity,
             policy=FormatPolicy(settings.production.file_formats),
             is_isolated=lambda: settings.production.allow_plain_isolation or _isolation_in_force(settings) != "plain",
+            needs_approval=settings.production.needs_approval,
+            prover=adapters.proofs,
             nudge=nudges,
             now=now,
         ),
+        thresholds=Thresholds(database=database, now=now),
         rollouts=Rollouts(database=database, nudge=nudges, now=now),
         served=ServedHistory(database=database),
         usage=UsageReports(

@@ -60,9 +60,9 @@ class GatedDatabase(Database):
         self._gate = gate
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
+    async def write(self, *, dry_run: bool = False) -> AsyncIterator[Transaction]:
         """Open a writing transaction; see Database."""
-        async with super().write() as transaction:
+        async with super().write(dry_run=dry_run) as transaction:
             yield transaction
             self._gate("Database.commit.before")
         self._gate("Database.commit.after")

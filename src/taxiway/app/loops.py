@@ -30,6 +30,7 @@ from taxiway.domain.pods import PodPhase
 from taxiway.domain.resources import Capacity
 from taxiway.domain.routing import RoutingTable, RoutingVersion
 from taxiway.domain.scrubs import Scrub
+from taxiway.gateway.activator import Activator
 from taxiway.ports import Clock, Gateway
 from taxiway.services.conversions import Conversions
 from taxiway.services.projects import Projects
@@ -69,6 +70,7 @@ class Loops:
         measuring: Measuring,
         capacity: Capacity,
         nudges: Nudges,
+        activator: Activator,
         conversions: Conversions,
         projects: Projects,
         metrics: ControlMetrics,
@@ -82,6 +84,7 @@ class Loops:
         self._measuring = measuring
         self._capacity = capacity
         self._nudges = nudges
+        self._activator = activator
         self._conversions = conversions
         self._projects = projects
         self._metrics = metrics
@@ -174,6 +177,7 @@ class Loops:
             capacity=self._capacity,
             nudge=self._nudges,
             now=self._now,
+            waiting=self._activator.waiting,
         )
         return (
             Controller(
@@ -200,6 +204,7 @@ class Loops:
         for revision in routed ^ self._routed:
             self._nudges("revision", revision)
         self._routed = routed
+        self._activator.look()
         self._nudges("routing", "table")
 
     def _on_scrub(self, scrub: Scrub) -> None:

@@ -88,6 +88,11 @@ class Places:
         return self.run / "control.sock"
 
     @property
+    def activator_socket(self) -> Path:
+        """What the gateway asks while requests wait for a pod."""
+        return self.run / "activator.sock"
+
+    @property
     def mlflow_socket(self) -> Path:
         """What MLflow listens on."""
         return self.run / "mlflow.sock"
@@ -127,7 +132,7 @@ def clear_run_directory(places: Places) -> None:
     """Delete the sockets that are left when nothing runs any more, and the run directory unless it holds more."""
     if not places.run.is_dir() or places.run.is_symlink():
         return
-    engines = (places.control_socket, places.mlflow_socket, places.envoy_admin_socket)
+    engines = (places.control_socket, places.activator_socket, places.mlflow_socket, places.envoy_admin_socket)
     for socket in (*engines, *places.run.glob(f"{places.control_socket.name}.*")):
         socket.unlink(missing_ok=True)
     shutil.rmtree(places.pod_sockets, ignore_errors=True)

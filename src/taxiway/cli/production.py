@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taxiway.cli import scrubs
+from taxiway.cli import approvals, scrubs
+from taxiway.cli.differences import DryRun, show_difference
 from taxiway.cli.models import Cpus, Memory, Version, kind_of_log, print_log, split_version
 from taxiway.cli.output import (
     AsJson,
@@ -30,6 +30,7 @@ from taxiway.cli.rollouts import (
     Autoscale,
     Canary,
     DownWindow,
+    IdleAfter,
     MaxErrorRise,
     MaxLatency,
     MinRequests,
@@ -49,9 +50,11 @@ if TYPE_CHECKING:
     from taxiway.wire.models import LogPageOut
     from taxiway.wire.production import ProductionDetailOut, PromotionOut
 
-SETTLED = ("ON", "OFF", "Failed", "Degraded")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A production deployment's name.")]
-MinPods = Annotated[int | None, typer.Option("--min-pods", help="Pods that always run.")]
+MinPods = Annotated[
+    int | None,
+    typer.Option("--min-pods", help="Pods that always run; 0 lets the last one be stopped while no requests come."),
+]
 MaxPods = Annotated[int | None, typer.Option("--max-pods", help="Pods at most.")]
 
 production = typer.Typer(help="Promote models, and look after what serves customers.", no_args_is_help=True)
@@ -64,6 +67,7 @@ def add_to(application: typer.Typer) -> None:
     production.command("rollout")(rollout)
     production.command("simulate")(simulate)
     scrubs.add_to(production)
+    approvals.add_to(production)
     application.add_typer(production, name="production")
 
 
@@ -81,6 +85,7 @@ def promote(
     quota_burst: QuotaBurst = None,
     autoscale: Autoscale = None,
     down_window: DownWindow = 300,
+    idle_after: IdleAfter = 300,
     canary: Canary = None,
     tagged: Tagged = False,
     step: StepSeconds = 300,
@@ -110,7 +115,7 @@ def promote(
             customer=customer, memory=memory, cpus=cpus, min_pods=min_pods,
             max_pods=max_pods,
             quota_per_second=quota, quota_burst=quota_burst, rollout=strategy,
-            autoscaling=policy_of(autoscale, down_window), accept_breaking=accept_breaking, dry_run=dry_run,
+            autoscaling=policy_of(autoscale, down_window, idle_after), accept_breaking=accept_breaking, dry_run=dry_run,
         )  # fmt: skip
         found = client.promote(wanted)
         if not as_json:
@@ -120,6 +125,11 @@ def promote(
                 print_json(found.model_dump(mode="json"))
             if not all(gate.holds for gate in found.gates):
                 raise typer.Exit(ExitCode.FAILED)
+            return
+        if found.waits_as:
+            if as_json:
+                print_json(found.model_dump(mode="json"))
+            say(f"It waits for another administrator: `taxiway production approve {found.waits_as}`.")
             return
         seen = _wait(client, name, timeout) if wait else client.production_deployment(name)
     _show_detail(seen, as_json=as_json)
@@ -135,18 +145,18 @@ def _show_gates(found: PromotionOut) -> None:
 
 
 def _wait(client: Client, name: str, timeout: float) -> ProductionDetailOut:
-    """Wait until what was asked for last is settled. Raises TimeoutError."""
-    deadline, told = time.monotonic() + timeout, ""
-    while True:
-        seen = client.production_deployment(name)
-        if seen.status in SETTLED and seen.observed_generation >= seen.generation:
-            return seen
-        if (text := f"{seen.status}: {seen.message}") != told:
+    """Wait until what was asked for last is settled, and tell what happens meanwhile. Raises TimeoutError."""
+    from taxiway.client.connection import is_settled
+
+    told = [""]
+
+    def tell(seen: ProductionDetailOut) -> None:
+        text = f"{seen.status}: {seen.message}"
+        if not is_settled(seen) and text != told[-1]:
             say(text)
-            told = text
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{name} is still {seen.status} after {timeout:g} s.")
-        time.sleep(0.5)
+            told.append(text)
+
+    return client.wait_production(name, timeout_seconds=timeout, progress=tell)
 
 
 @production.command("list")
@@ -219,12 +229,14 @@ def configure(
     quota_burst: QuotaBurst = None,
     autoscale: Autoscale = None,
     down_window: DownWindow = 300,
+    idle_after: IdleAfter = 300,
     canary: Canary = None,
     tagged: Tagged = False,
     step: StepSeconds = 300,
     max_error_rise: MaxErrorRise = 0.01,
     max_latency: MaxLatency = 1.5,
     min_requests: MinRequests = 50,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Change memory, CPUs, pods or access; what is left out stays."""
@@ -242,19 +254,28 @@ def configure(
         needs_token=needs_token,
         quota_per_second=quota,
         quota_burst=quota_burst,
-        autoscaling=policy_of(autoscale, down_window),
+        autoscaling=policy_of(autoscale, down_window, idle_after),
         rollout=strategy,
     )
     if not wanted.model_dump(exclude_none=True):
         fail("Say what to change.", hint="For example --min-pods 2.", code=ExitCode.USAGE)
     with connected() as client:
+        if dry_run:
+            before = client.production_deployment(name)
+            after = client.configure_production(name, wanted, dry_run=True)
+            show_difference(before, after, as_json=as_json)
+            return
         client.configure_production(name, wanted)
         seen = client.production_deployment(name)
     _show_detail(seen, as_json=as_json)
 
 
-def _switch(name: str, *, on: bool, wait: bool, timeout: float, as_json: bool) -> None:
+def _switch(name: str, *, on: bool, wait: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
     with connected() as client:
+        if dry_run:
+            before = client.production_deployment(name)
+            show_difference(before, client.switch_production(name, on=on, dry_run=True), as_json=as_json)
+            return
         client.switch_production(name, on=on)
         seen = _wait(client, name, timeout) if wait else client.production_deployment(name)
     _show_detail(seen, as_json=as_json)
@@ -267,10 +288,11 @@ def switch_on(
     name: Name,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ON or Failed.")] = True,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait.")] = 600,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve again, with the same URL and configuration."""
-    _switch(name, on=True, wait=wait, timeout=timeout, as_json=as_json)
+    _switch(name, on=True, wait=wait, timeout=timeout, dry_run=dry_run, as_json=as_json)
 
 
 @production.command("off")
@@ -278,10 +300,11 @@ def switch_off(
     name: Name,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is OFF.")] = True,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait.")] = 600,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Stop serving; URL and configuration are kept."""
-    _switch(name, on=False, wait=wait, timeout=timeout, as_json=as_json)
+    _switch(name, on=False, wait=wait, timeout=timeout, dry_run=dry_run, as_json=as_json)
 
 
 @production.command("logs")
@@ -415,10 +438,16 @@ def roll_back(
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ON or Failed.")] = True,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait.")] = 600,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve again as an earlier revision did; nothing is copied or built."""
     with connected() as client:
+        if dry_run:
+            before = client.production_deployment(name)
+            after = client.roll_back(name, reason=reason, revision=revision, dry_run=True)
+            show_difference(before, after, as_json=as_json)
+            return
         client.roll_back(name, reason=reason, revision=revision)
         seen = _wait(client, name, timeout) if wait else client.production_deployment(name)
     _show_detail(seen, as_json=as_json)
@@ -455,8 +484,17 @@ def verify(
 
 
 @production.command("delete")
-def delete(name: Name, yes: Yes = False) -> None:
+def delete(name: Name, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Delete a production deployment with its endpoint, files and access tokens."""
+    if dry_run:
+        with connected() as client:
+            seen = client.production_deployment(name)
+            client.delete_production(name, dry_run=True)
+        say(
+            f"{name} of {seen.customer}, with its endpoint {seen.url}, {len(seen.history)} revisions, the files of "
+            f"{len(seen.promotions)} promotions and its access tokens would be deleted. Nothing was changed."
+        )
+        return
     confirm(f"Delete {name} from production, with its endpoint and its files?", yes=yes)
     with connected() as client:
         client.delete_production(name)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taxiway.cli.differences import DryRun
 from taxiway.cli.output import AsJson, ExitCode, connected, fail, say, show
 
 if TYPE_CHECKING:
-    from taxiway.wire.production import PolicyIn, RolloutOut, StrategyIn
+    from taxiway.wire.production import PolicyIn, ProductionDetailOut, RolloutOut, StrategyIn
 
 Canary = Annotated[
     str | None, typer.Option("--canary", metavar="PERCENTS", help="Move requests step by step, as in 5,25,50.")
@@ -43,8 +44,13 @@ QuotaBurst = Annotated[
 ]
 DownWindow = Annotated[float, typer.Option("--down-window", help="Seconds that fewer pods must have been enough.")]
 
+IdleAfter = Annotated[
+    float,
+    typer.Option("--idle-after", help="With --min-pods 0: seconds without a request until the last pod is stopped."),
+]
 
-def policy_of(text: str | None, down_window: float) -> PolicyIn | None:
+
+def policy_of(text: str | None, down_window: float, idle_after: float = 300) -> PolicyIn | None:
     """Read --autoscale; None where it was not given."""
     from pydantic import ValidationError
 
@@ -55,7 +61,12 @@ def policy_of(text: str | None, down_window: float) -> PolicyIn | None:
     metric, _, target = text.partition("=")
     try:
         return PolicyIn.model_validate(
-            {"metric": metric, "target": float(target or 0), "down_window_seconds": down_window}
+            {
+                "metric": metric,
+                "target": float(target or 0),
+                "down_window_seconds": down_window,
+                "idle_seconds": idle_after,
+            }
         )
     except (ValidationError, ValueError):
         fail(
@@ -95,6 +106,7 @@ def rollout(
     finish: Annotated[bool, typer.Option("--finish", help="Give the new revision all requests now.")] = False,
     abort: Annotated[bool, typer.Option("--abort", help="Give the old revision all requests again.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the act.")] = "",
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the rollout that is under way, or change it: pause, stay at a share, go on, finish or abort."""
@@ -107,13 +119,20 @@ def rollout(
     with connected() as client:
         if chosen:
             change = RolloutChangeIn.model_validate({"wanted": chosen[0], "percent": percent, "reason": reason})
-            seen = client.change_rollout(name, change)
+            seen = client.change_rollout(name, change, dry_run=dry_run)
+            if dry_run:
+                say(f"The rollout can do that; it is now {_state(seen)}. Nothing was changed.")
+                return
         else:
             seen = client.production_deployment(name)
     if seen.rollout is None:
         say("There never was one. Begin one with `taxiway production promote … --canary 5,25,50`.")
         return
     show(seen.rollout, as_json=as_json, fields=rollout_fields(seen.rollout))
+
+
+def _state(seen: ProductionDetailOut) -> str:
+    return "over" if seen.rollout is None else f"{seen.rollout.state} at {seen.rollout.percent} %"
 
 
 def rollout_fields(found: RolloutOut) -> list[tuple[str, object]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, datetime
 from typing import Any, Self, TypeVar
 
@@ -37,8 +37,14 @@ from taxiway.wire.models import (
     ModelVersionOut,
     ModelVersionPage,
     PreflightOut,
+    ThresholdIn,
+    ThresholdList,
+    ThresholdsIn,
 )
 from taxiway.wire.production import (
+    ApprovalList,
+    ApprovalOut,
+    DecisionIn,
     ProductionConfigurationIn,
     ProductionDetailOut,
     ProductionOut,
@@ -232,13 +238,18 @@ class AsyncClient:
         """Look at one production deployment with all that belongs to it."""
         return await self.send(calls.production_deployment(name))
 
-    async def switch_production(self, name: str, *, on: bool) -> ProductionOut:
+    async def switch_production(self, name: str, *, on: bool, dry_run: bool = False) -> ProductionOut:
         """Serve again, or stop; URL and configuration are kept."""
-        return await self.send(calls.switch_production(name, to="on" if on else "off"))
+        return await self.send(calls.switch_production(name, to="on" if on else "off", dry_run=dry_run))
 
-    async def configure_production(self, name: str, wanted: ProductionConfigurationIn) -> ProductionOut:
-        """Change memory, CPUs, pods or access; what is left out stays."""
-        return await self.send(calls.configure_production(name, wanted))
+    async def configure_production(
+        self, name: str, wanted: ProductionConfigurationIn, *, dry_run: bool = False
+    ) -> ProductionOut:
+        """Change memory, CPUs, pods or access; what is left out stays.
+
+        With ``dry_run`` this and the others change nothing: all is checked, and what would be is returned.
+        """
+        return await self.send(calls.configure_production(name, wanted, dry_run=dry_run))
 
     async def production_logs(
         self,
@@ -270,13 +281,35 @@ class AsyncClient:
         """Tell what served at a moment (with its offset; None: now), to whom, and who put it there."""
         return await self.send(calls.served(at=None if at is None else at.isoformat(), customer=customer))
 
-    async def change_rollout(self, name: str, wanted: RolloutChangeIn) -> ProductionDetailOut:
+    async def change_rollout(self, name: str, wanted: RolloutChangeIn, *, dry_run: bool = False) -> ProductionDetailOut:
         """Let the rollout that is under way go on, stay at a share, finish or end."""
-        return await self.send(calls.change_rollout(name, wanted))
+        return await self.send(calls.change_rollout(name, wanted, dry_run=dry_run))
 
-    async def roll_back(self, name: str, *, reason: str, revision: int | None = None) -> ProductionOut:
+    async def roll_back(
+        self, name: str, *, reason: str, revision: int | None = None, dry_run: bool = False
+    ) -> ProductionOut:
         """Serve again as an earlier revision did: the one with that number, or the newest that differs."""
-        return await self.send(calls.roll_back(name, RollbackIn(reason=reason, revision=revision)))
+        return await self.send(calls.roll_back(name, RollbackIn(reason=reason, revision=revision), dry_run=dry_run))
+
+    async def approvals(self) -> ApprovalList:
+        """List the promotions that wait for another administrator, then those that were decided last."""
+        return await self.send(calls.approvals())
+
+    async def decide(self, key: str, decision: str, *, reason: str = "") -> ApprovalOut:
+        """Decide on a promotion that waits: ``approved``, ``rejected`` or ``withdrawn``."""
+        wanted = DecisionIn.model_validate({"decision": decision, "reason": reason})
+        return await self.send(calls.decide(key, wanted))
+
+    async def thresholds(self, name: str, *, project: str | None = None) -> ThresholdList:
+        """List what the metrics of a model's runs must reach before it goes to production."""
+        return await self.send(calls.thresholds(self._in(project), name))
+
+    async def set_thresholds(
+        self, name: str, thresholds: Sequence[ThresholdIn], *, project: str | None = None
+    ) -> ThresholdList:
+        """Put these thresholds in place of those there were."""
+        wanted = ThresholdsIn(thresholds=list(thresholds))
+        return await self.send(calls.set_thresholds(self._in(project), name, wanted))
 
     async def scrubs(self, *, limit: int = 10) -> ScrubList:
         """List scrubs, newest first, with the damages that they found."""
@@ -286,9 +319,9 @@ class AsyncClient:
         """Read every file of every kept snapshot again, soon; tells which scrub that is."""
         return await self.send(calls.run_scrub())
 
-    async def delete_production(self, name: str) -> None:
+    async def delete_production(self, name: str, *, dry_run: bool = False) -> None:
         """Delete a production deployment with its endpoint, files and access tokens."""
-        await self.send(calls.delete_production(name))
+        await self.send(calls.delete_production(name, dry_run=dry_run))
 
     async def issue_production_token(self, name: str, *, caller: str, days: float = 90) -> IssuedAccessTokenOut:
         """Issue an access token for one caller; its text is returned this once."""

@@ -27,8 +27,13 @@ from taxiway.wire.models import (
     ModelVersionOut,
     ModelVersionPage,
     PreflightOut,
+    ThresholdList,
+    ThresholdsIn,
 )
 from taxiway.wire.production import (
+    ApprovalList,
+    ApprovalOut,
+    DecisionIn,
     ProductionConfigurationIn,
     ProductionDetailOut,
     ProductionOut,
@@ -230,15 +235,43 @@ def production_deployment(name: str) -> Call[ProductionDetailOut]:
     return Call(method="GET", path=_production(name), answer=ProductionDetailOut)
 
 
-def switch_production(name: str, *, to: str) -> Call[ProductionOut]:
+def switch_production(name: str, *, to: str, dry_run: bool) -> Call[ProductionOut]:
     """Switch a production deployment ``on`` or ``off``."""
-    return Call(method="POST", path=_production(name, to), answer=ProductionOut)
+    return Call(method="POST", path=_production(name, to), answer=ProductionOut, query=_dry(dry_run))
 
 
-def configure_production(name: str, wanted: ProductionConfigurationIn) -> Call[ProductionOut]:
+def configure_production(name: str, wanted: ProductionConfigurationIn, *, dry_run: bool) -> Call[ProductionOut]:
     """Change a production deployment."""
     body = wanted.model_dump(mode="json")
-    return Call(method="PATCH", path=_production(name), answer=ProductionOut, body=body)
+    return Call(method="PATCH", path=_production(name), answer=ProductionOut, body=body, query=_dry(dry_run))
+
+
+def _dry(dry_run: bool) -> dict[str, str]:
+    return {"dry_run": "true"} if dry_run else {}
+
+
+def approvals() -> Call[ApprovalList]:
+    """List promotions that wait."""
+    return Call(method="GET", path=_path("production", "requests"), answer=ApprovalList)
+
+
+def decide(key: str, wanted: DecisionIn) -> Call[ApprovalOut]:
+    """Approve, reject or withdraw a promotion."""
+    body = wanted.model_dump(mode="json")
+    return Call(method="POST", path=_path("production", "requests", key), answer=ApprovalOut, body=body)
+
+
+def thresholds(project: str, name: str) -> Call[ThresholdList]:
+    """List a model's thresholds."""
+    return Call(method="GET", path=_path("projects", project, "models", name, "thresholds"), answer=ThresholdList)
+
+
+def set_thresholds(project: str, name: str, wanted: ThresholdsIn) -> Call[ThresholdList]:
+    """Replace a model's thresholds."""
+    return Call(
+        method="PUT", path=_path("projects", project, "models", name, "thresholds"), answer=ThresholdList,
+        body=wanted.model_dump(mode="json"),
+    )  # fmt: skip
 
 
 def production_logs(name: str, *, kind: str, pod: str | None, **query: object) -> Call[LogPageOut]:
@@ -266,16 +299,18 @@ def served(*, at: str | None, customer: str | None) -> Call[ServedList]:
     )
 
 
-def change_rollout(name: str, wanted: RolloutChangeIn) -> Call[ProductionDetailOut]:
+def change_rollout(name: str, wanted: RolloutChangeIn, *, dry_run: bool) -> Call[ProductionDetailOut]:
     """Change the rollout that is under way."""
     body = wanted.model_dump(mode="json", exclude_none=True)
-    return Call(method="PATCH", path=_production(name, "rollout"), answer=ProductionDetailOut, body=body)
+    return Call(
+        method="PATCH", path=_production(name, "rollout"), answer=ProductionDetailOut, body=body, query=_dry(dry_run)
+    )
 
 
-def roll_back(name: str, wanted: RollbackIn) -> Call[ProductionOut]:
+def roll_back(name: str, wanted: RollbackIn, *, dry_run: bool) -> Call[ProductionOut]:
     """Serve again as an earlier revision did."""
     body = wanted.model_dump(mode="json", exclude_none=True)
-    return Call(method="POST", path=_production(name, "rollback"), answer=ProductionOut, body=body)
+    return Call(method="POST", path=_production(name, "rollback"), answer=ProductionOut, body=body, query=_dry(dry_run))
 
 
 def scrubs(limit: int) -> Call[ScrubList]:
@@ -288,9 +323,9 @@ def run_scrub() -> Call[ScrubOut]:
     return Call(method="POST", path=_path("production", "scrubs"), answer=ScrubOut)
 
 
-def delete_production(name: str) -> Call[None]:
+def delete_production(name: str, *, dry_run: bool) -> Call[None]:
     """Delete a production deployment."""
-    return Call(method="DELETE", path=_production(name))
+    return Call(method="DELETE", path=_production(name), query=_dry(dry_run))
 
 
 def issue_production_token(name: str, wanted: AccessTokenIn) -> Call[IssuedAccessTokenOut]:

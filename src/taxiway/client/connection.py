@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from taxiway.client.calls import Call
 from taxiway.domain.deployments import Status
 from taxiway.wire.models import ModelVersionDetailOut
+from taxiway.wire.production import ProductionDetailOut
 
 T = TypeVar("T", bound=BaseModel | dict[str, Any] | None)
 
@@ -129,6 +130,6 @@ def is_passing(error: Exception) -> bool:
 SETTLED = frozenset({Status.ON, Status.OFF, Status.FAILED, Status.DEGRADED, Status.IDLE})
 
 
-def is_settled(seen: ModelVersionDetailOut) -> bool:
+def is_settled(seen: ModelVersionDetailOut | ProductionDetailOut) -> bool:
     """Tell whether nothing is under way: what was asked last was seen, and led to a lasting status."""
     return seen.observed_generation >= seen.generation and seen.status in SETTLED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, Self, TypeVar
 
@@ -36,8 +36,14 @@ from taxiway.wire.models import (
     ModelVersionOut,
     ModelVersionPage,
     PreflightOut,
+    ThresholdIn,
+    ThresholdList,
+    ThresholdsIn,
 )
 from taxiway.wire.production import (
+    ApprovalList,
+    ApprovalOut,
+    DecisionIn,
     ProductionConfigurationIn,
     ProductionDetailOut,
     ProductionOut,
@@ -226,13 +232,42 @@ class Client:
         """Look at one production deployment with all that belongs to it."""
         return self.send(calls.production_deployment(name))
 
-    def switch_production(self, name: str, *, on: bool) -> ProductionOut:
+    def switch_production(self, name: str, *, on: bool, dry_run: bool = False) -> ProductionOut:
         """Serve again, or stop; URL and configuration are kept."""
-        return self.send(calls.switch_production(name, to="on" if on else "off"))
+        return self.send(calls.switch_production(name, to="on" if on else "off", dry_run=dry_run))
 
-    def configure_production(self, name: str, wanted: ProductionConfigurationIn) -> ProductionOut:
-        """Change memory, CPUs, pods or access; what is left out stays."""
-        return self.send(calls.configure_production(name, wanted))
+    def configure_production(
+        self, name: str, wanted: ProductionConfigurationIn, *, dry_run: bool = False
+    ) -> ProductionOut:
+        """Change memory, CPUs, pods or access; what is left out stays.
+
+        With ``dry_run`` this and the others change nothing: all is checked, and what would be is returned.
+        """
+        return self.send(calls.configure_production(name, wanted, dry_run=dry_run))
+
+    def wait_production(
+        self,
+        name: str,
+        *,
+        timeout_seconds: float = 600.0,
+        progress: Callable[[ProductionDetailOut], None] | None = None,
+    ) -> ProductionDetailOut:
+        """Wait until a production deployment is as it was asked for last, or has failed. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            try:
+                seen = self.production_deployment(name)
+            except (ApiError, Unreachable) as error:
+                if not is_passing(error) or time.monotonic() > deadline:
+                    raise
+            else:
+                if progress is not None:
+                    progress(seen)
+                if is_settled(seen):
+                    return seen
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{name} is still {seen.status}: {seen.message}")
+            time.sleep(POLL_SECONDS)
 
     def production_logs(
         self,
@@ -262,13 +297,33 @@ class Client:
         """Tell what served at a moment (with its offset; None: now), to whom, and who put it there."""
         return self.send(calls.served(at=None if at is None else at.isoformat(), customer=customer))
 
-    def change_rollout(self, name: str, wanted: RolloutChangeIn) -> ProductionDetailOut:
+    def change_rollout(self, name: str, wanted: RolloutChangeIn, *, dry_run: bool = False) -> ProductionDetailOut:
         """Let the rollout that is under way go on, stay at a share, finish or end."""
-        return self.send(calls.change_rollout(name, wanted))
+        return self.send(calls.change_rollout(name, wanted, dry_run=dry_run))
 
-    def roll_back(self, name: str, *, reason: str, revision: int | None = None) -> ProductionOut:
+    def roll_back(self, name: str, *, reason: str, revision: int | None = None, dry_run: bool = False) -> ProductionOut:
         """Serve again as an earlier revision did: the one with that number, or the newest that differs."""
-        return self.send(calls.roll_back(name, RollbackIn(reason=reason, revision=revision)))
+        return self.send(calls.roll_back(name, RollbackIn(reason=reason, revision=revision), dry_run=dry_run))
+
+    def approvals(self) -> ApprovalList:
+        """List the promotions that wait for another administrator, then those that were decided last."""
+        return self.send(calls.approvals())
+
+    def decide(self, key: str, decision: str, *, reason: str = "") -> ApprovalOut:
+        """Decide on a promotion that waits: ``approved``, ``rejected`` or ``withdrawn``."""
+        wanted = DecisionIn.model_validate({"decision": decision, "reason": reason})
+        return self.send(calls.decide(key, wanted))
+
+    def thresholds(self, name: str, *, project: str | None = None) -> ThresholdList:
+        """List what the metrics of a model's runs must reach before it goes to production."""
+        return self.send(calls.thresholds(self._in(project), name))
+
+    def set_thresholds(
+        self, name: str, thresholds: Sequence[ThresholdIn], *, project: str | None = None
+    ) -> ThresholdList:
+        """Put these thresholds in place of those there were."""
+        wanted = ThresholdsIn(thresholds=list(thresholds))
+        return self.send(calls.set_thresholds(self._in(project), name, wanted))
 
     def scrubs(self, *, limit: int = 10) -> ScrubList:
         """List scrubs, newest first, with the damages that they found."""
@@ -278,9 +333,9 @@ class Client:
         """Read every file of every kept snapshot again, soon; tells which scrub that is."""
         return self.send(calls.run_scrub())
 
-    def delete_production(self, name: str) -> None:
+    def delete_production(self, name: str, *, dry_run: bool = False) -> None:
         """Delete a production deployment with its endpoint, files and access tokens."""
-        self.send(calls.delete_production(name))
+        self.send(calls.delete_production(name, dry_run=dry_run))
 
     def issue_production_token(self, name: str, *, caller: str, days: float = 90) -> IssuedAccessTokenOut:
         """Issue an access token for one caller; its text is returned this once."""

@@ -20,7 +20,7 @@ from taxiway.domain.ids import DeploymentId, RevisionId
 from taxiway.domain.resources import Capacity
 from taxiway.domain.revisions import Revision, RevisionState, RevisionWanted
 from taxiway.ports import Clock, Measurements, Nudge
-from taxiway.store import deployments, events, revisions
+from taxiway.store import deployments, events, revisions, rollouts
 from taxiway.store.database import Database
 
 LOOK_EVERY = timedelta(seconds=2)
@@ -38,6 +38,7 @@ class AutoscalingController:
         capacity: Capacity,
         nudge: Nudge,
         now: Clock,
+        waiting: Callable[[DeploymentId], int] = lambda _: 0,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -46,6 +47,8 @@ class AutoscalingController:
         self._capacity = capacity
         self._nudge = nudge
         self._now = now
+        self._waiting = waiting
+        """How many requests wait for a pod of a deployment."""
         self._elapsed = elapsed
         self._memories: dict[RevisionId, Memory] = {}
 
@@ -66,11 +69,14 @@ class AutoscalingController:
             known = await revisions.of_deployment(tx, deployment.id)
             others = await deployments.in_production(tx)
             living = await revisions.living(tx)
+            moving = await rollouts.active_of(tx, deployment.id)
         serving = [each for each in known if _serves(each)]
         self._forget(known, serving)
         used = self._used(others, living)
+        needed = "a rollout compares it" if moving is not None else ""
+        needed = "a request waits" if self._waiting(deployment.id) > 0 else needed
         for revision in serving:
-            await self._scale(deployment, revision, used=used)
+            await self._scale(deployment, revision, used=used, needed=needed)
         return LOOK_EVERY
 
     def _forget(self, known: Sequence[Revision], serving: Sequence[Revision]) -> None:
@@ -86,7 +92,7 @@ class AutoscalingController:
             sum(each.resources.cpus * pods for each, pods in mine),
         )
 
-    async def _scale(self, deployment: Deployment, revision: Revision, *, used: tuple[int, float]) -> None:
+    async def _scale(self, deployment: Deployment, revision: Revision, *, used: tuple[int, float], needed: str) -> None:
         policy = deployment.autoscaling
         if policy is None:
             return
@@ -100,6 +106,8 @@ class AutoscalingController:
             memory=self._memories.get(revision.id, Memory(asked=((elapsed, pods),))),
             elapsed=elapsed,
             at=self._now(),
+            quiet=self._measurements.of_revision(revision.id, over=policy.idle),
+            needed=needed,
         )
         decision = self._fitting(revision, decision, pods, used)
         self._memories[revision.id] = decision.memory
@@ -116,8 +124,8 @@ class AutoscalingController:
         if decision.pods <= most:
             return decision
         reason = f"{decision.reason}; this host has room for {most}" if most > pods else ""
-        (*earlier, (at, _)) = decision.memory.changed
-        changed = (*earlier, (at, most - pods)) if most > pods else tuple(earlier)
+        *earlier, last = decision.memory.changed or ((self._elapsed(), 0),)
+        changed = (*earlier, (last[0], most - pods)) if most > pods else tuple(earlier)
         return Decision(pods=most, memory=replace(decision.memory, changed=changed), reason=reason)
 
     async def _record(self, deployment: Deployment, revision: Revision, was: int, decision: Decision) -> None:
@@ -150,4 +158,4 @@ def _is_scaled(deployment: Deployment) -> bool:
 
 
 def _serves(revision: Revision) -> bool:
-    return revision.state is RevisionState.READY and revision.wanted is RevisionWanted.SERVE
+    return revision.state in (RevisionState.READY, RevisionState.IDLE) and revision.wanted is RevisionWanted.SERVE

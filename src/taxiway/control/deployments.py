@@ -106,7 +106,10 @@ class DeploymentController:
     ) -> None:
         """Write what is seen; once the newest revision has all requests, the older ones are to be retired."""
         newest = newest_wanted(known) if known else None
-        is_moved = newest is not None and newest.state is RevisionState.READY and newest.id in routed and not is_moving
+        has_taken_over = newest is not None and (
+            newest.state is RevisionState.IDLE or (newest.state is RevisionState.READY and newest.id in routed)
+        )
+        is_moved = has_taken_over and not is_moving
         replaced = [
             each for each in known
             if is_moved and newest is not None and each.number < newest.number

@@ -20,6 +20,9 @@ log = structlog.get_logger()
 GATEWAY_PATIENCE = timedelta(seconds=5)
 """How long the gateway may say nothing before it counts as routing nothing: it may be on its way up again."""
 
+AWAITED_EVERY = timedelta(milliseconds=40)
+"""How often to look while a request waits for a pod."""
+
 
 class Observed:
     """Looks at the runtime and the gateway four times a second and tells what changed."""
@@ -41,6 +44,7 @@ class Observed:
         self._targets: dict[RoutingVersion, Mapping[RevisionId, int]] = {}
         """The revisions that get requests by a table, and their share of their endpoint's, whole percents."""
         self._addresses: dict[RoutingVersion, frozenset[str]] = {}
+        self._tables: dict[RoutingVersion, RoutingTable] = {}
         self._wanted: RoutingVersion | None = None
         self._published_at: float | None = None
         self._accepted: RoutingVersion | None = None
@@ -49,6 +53,12 @@ class Observed:
         self.rejection: GatewayRejected | None = None
         """Why the gateway refused the table that was published last; None where it did not."""
         self.has_looked = False
+        self.is_awaited: Callable[[], bool] = lambda: False
+        """Whether somebody waits for what is seen next: then it is looked more often."""
+
+    def table(self) -> RoutingTable | None:
+        """Return the table that is in force; None where it is not known."""
+        return None if self._accepted is None else self._tables.get(self._accepted)
 
     def pods(self, revision: RevisionId) -> Sequence[PodObservation]:
         """Return the revision's pods as last seen."""
@@ -97,6 +107,7 @@ class Observed:
         self._addresses[table.version] = frozenset(
             address for route in table.routes for backend in route.backends for address in backend.addresses
         )
+        self._tables[table.version] = table
         self._published_at = self._elapsed() if self._published_at is None else self._published_at
         self.rejection = None
         self._fold()
@@ -124,14 +135,14 @@ class Observed:
 
     async def look_at_gateway(self) -> bool:
         """Look at the gateway; tell whether the accepted routes, or what is known of them, changed."""
-        was = (self.routed(), self.rejection, self._routes_are_known)
+        was = (self._accepted, self.routed(), self.rejection, self._routes_are_known)
         try:
             self._hear(await self._gateway.accepted())
         except GatewayRejected as rejection:
             self.rejection = rejection
             log.warning("routing table rejected", message=rejection.message)
         self._fold()
-        return was != (self.routed(), self.rejection, self._routes_are_known)
+        return was != (self._accepted, self.routed(), self.rejection, self._routes_are_known)
 
     def _hear(self, accepted: RoutingVersion | None) -> None:
         """Take what the gateway says; one that cannot tell for a moment is taken to have changed nothing."""
@@ -150,6 +161,7 @@ class Observed:
             self.rejection = None
             self._targets = {self._wanted: self._targets[self._wanted]}
             self._addresses = {self._wanted: self._addresses[self._wanted]}
+            self._tables = {self._wanted: self._tables[self._wanted]}
 
     async def run(self, on_pods: Callable[[frozenset[RevisionId]], None], on_routes: Callable[[], None]) -> None:
         """Look until cancelled and tell what changed."""
@@ -165,7 +177,8 @@ class Observed:
                     on_routes()
             except Exception:
                 log.exception("gateway not observed")
-            await asyncio.sleep(self._every.total_seconds())
+            every = min(self._every, AWAITED_EVERY) if self.is_awaited() else self._every
+            await asyncio.sleep(every.total_seconds())
 
 
 def shares_of(table: RoutingTable) -> Mapping[RevisionId, int]:

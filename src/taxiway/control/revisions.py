@@ -36,7 +36,7 @@ from taxiway.domain.lifecycle import (
 )
 from taxiway.domain.lost_files import runs_nowhere
 from taxiway.domain.models import Environment, LoggedModelRef
-from taxiway.domain.pods import in_order
+from taxiway.domain.pods import PodPhase, in_order
 from taxiway.domain.promotions import Promotion, describe
 from taxiway.domain.proofs import ProofProgress, ProofState
 from taxiway.domain.revisions import Revision, RevisionState
@@ -102,6 +102,8 @@ class RevisionController:
         self._acted_at: dict[RevisionId, float] = {}
         """When the runtime was last told something of a revision."""
         self._seen_since: dict[RevisionId, tuple[RevisionState, float]] = {}
+        self._resting_since: dict[RevisionId, float] = {}
+        """Since when no pods are wanted and no request can reach one."""
         self._forgiven: dict[RevisionId, dict[PodId, int]] = {}
         """How often a pod had been restarted when it was last well."""
         self._could_not: dict[tuple[Attempt, str], Failure] = {}
@@ -126,7 +128,8 @@ class RevisionController:
             promoted = await promotions.find(tx, revision.model_version)
         if version is None or deployment is None:
             return None
-        view = await self._see(revision, snapshot, scale=self._scale(revision, revision.pods_within(deployment.scale)))
+        wanted = revision.pods_within(deployment.scale)
+        view = await self._see(revision, snapshot, scale=self._scale(revision, wanted))
         now = self._now()
         plan = plan_revision(view, now=now)
         for action in plan.actions:
@@ -135,22 +138,32 @@ class RevisionController:
         self._nudge("deployment", revision.deployment)
         if plan.revision.state is RevisionState.READY:
             self._nudge("routing", "table")
-        if view.scale > revision.pods_within(deployment.scale):
+        if view.scale > wanted:
             return timedelta(milliseconds=200)
         return None if plan.wake_at is None else max(plan.wake_at - now, timedelta(milliseconds=50))
 
     def _scale(self, revision: Revision, wanted: int) -> int:
         """Return how many pods the runtime is to keep: those too many stay until no request can reach them."""
-        applied = self._applied.get(revision.id, wanted)
-        if wanted >= applied or not any(
-            self._observed.may_be_asked(pod.address) for pod in in_order(self._observed.pods(revision.id))[wanted:]
-        ):
-            return wanted
-        return applied
+        if revision.state not in (RevisionState.READY, RevisionState.IDLE):
+            wanted = max(wanted, 1)
+        pods = self._observed.pods(revision.id)
+        living = sum(pod.phase is not PodPhase.DRAINING for pod in pods)
+        # A control plane that was just started told the runtime nothing yet; its predecessor did.
+        applied = self._applied.get(revision.id, max(living, wanted))
+        if wanted < applied and any(self._observed.may_be_asked(pod.address) for pod in in_order(pods)[wanted:]):
+            wanted = applied
+        if wanted > 0:
+            self._resting_since.pop(revision.id, None)
+        else:
+            self._resting_since.setdefault(revision.id, self._elapsed())
+        return wanted
 
     async def _see(self, revision: Revision, snapshot: SnapshotCopy, *, scale: int) -> RevisionView:
         is_preparing = revision.state in (RevisionState.QUEUED, RevisionState.PREPARING)
-        is_serving = revision.state in (RevisionState.STARTING, RevisionState.READY)
+        is_serving = scale > 0 and revision.state in (
+            RevisionState.STARTING, RevisionState.READY, RevisionState.IDLE
+        )  # fmt: skip
+        elapsed = self._elapsed()
         # What runs needs no files any more; whether they are there matters to what is to start.
         is_down = is_serving and runs_nowhere(self._observed.pods(revision.id))
         has_files, build = True, None
@@ -175,6 +188,7 @@ class RevisionController:
             waited=self._waited(revision),
             forgiven=self._forgive(revision.id),
             scale=scale,
+            rested=timedelta(seconds=elapsed - self._resting_since.get(revision.id, elapsed)),
         )
 
     def _forgive(self, key: RevisionId) -> Mapping[PodId, int]:
@@ -206,6 +220,7 @@ class RevisionController:
         self._acted_at.pop(key, None)
         self._seen_since.pop(key, None)
         self._forgiven.pop(key, None)
+        self._resting_since.pop(key, None)
         for attempt in (Attempt.BUILD, Attempt.PROOF, Attempt.APPLY):
             self._could_not.pop((attempt, key), None)
 
@@ -359,6 +374,7 @@ _SAID: dict[RevisionState, str] = {
     RevisionState.PREPARING: "the model's files are copied and its environment is built.",
     RevisionState.STARTING: "snapshot and model environment are ready; its pod is being started.",
     RevisionState.READY: "its pod answers and scored the input example.",
+    RevisionState.IDLE: "no request came for a while; its last pod is stopped.",
     RevisionState.RETIRING: "it gets no more requests; those in flight are finished.",
     RevisionState.RETIRED: "its pods are gone.",
     RevisionState.FAILED: "it failed.",

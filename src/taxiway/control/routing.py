@@ -28,6 +28,7 @@ from taxiway.store.database import Database
 
 log = structlog.get_logger()
 
+SERVED = (RevisionState.READY, RevisionState.IDLE)
 LEAVING = (PodPhase.DRAINING, PodPhase.STOPPED, PodPhase.FAILED)
 
 
@@ -47,7 +48,7 @@ def plan_routes(
             backends = {
                 revision.id: Backend(revision=revision.id, addresses=_addresses(observed, revision, deployment.scale))
                 for revision in living.get(deployment.id, ())
-                if revision.state is RevisionState.READY and revision.wanted is RevisionWanted.SERVE
+                if revision.state in SERVED and revision.wanted is RevisionWanted.SERVE
             }
         route = EndpointRoute(
             prefix=deployment.path,
@@ -56,6 +57,7 @@ def plan_routes(
             needs_token=deployment.needs_token,
             quota=deployment.quota,
             timeout_seconds=deployment.options.timeout_seconds,
+            wakes=deployment.scale.minimum == 0,
         )
         rollout = rollouts.get(deployment.id)
         if rollout is None:

@@ -14,6 +14,8 @@ Then, as in ``autoscaling/v2``:
 | stabilisation  | up: the least that was asked for in the window up; down: the most in the window down      |
 | rate           | per period at most so many pods, or so many percent of those there were, more or fewer    |
 | bounds         | never below the least (a schedule may raise it for a while), never above the most         |
+| zero           | one pod becomes none where the least is 0 and ``idle`` passed without a request;          |
+|                | none becomes one as soon as a request waits                                               |
 
 Times are seconds of a clock that nobody sets, so that one that jumps changes nothing; only schedules look at the
 wall clock. No data is no reason: without a window the number stays, but the bounds hold.
@@ -80,20 +82,24 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if not 1 <= self.minimum <= 100:
-            raise InvalidInput("A schedule's least is 1 to 100 pods.", hint="Give another.", field=_FIELD)
+            raise InvalidInput("A schedule's least is 1 to 100 pods.", hint="Give another.", field=f"{_FIELD}/min_pods")
         if not self.days or not all(0 <= day <= 6 for day in self.days):
             raise InvalidInput(
-                "A schedule has days from 0 (Monday) to 6.", hint="Give for example 0 to 4.", field=_FIELD
+                "A schedule has days from 0 (Monday) to 6.", hint="Give for example 0 to 4.", field=f"{_FIELD}/days"
             )
         if not all(0 <= minute < MINUTES_OF_DAY for minute in (self.begins, self.until)) or self.begins == self.until:
             raise InvalidInput(
-                "A schedule begins and ends at times of the day.", hint="As in 08:00-18:00.", field=_FIELD
+                "A schedule begins and ends at different times of the day.",
+                hint="As in 08:00-18:00.",
+                field=f"{_FIELD}/until",
             )
         try:
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise InvalidInput(
-                "A schedule's time zone is not known here.", hint="Give one like Europe/Berlin.", field=_FIELD
+                "A schedule's time zone is not known here.",
+                hint="Give one like Europe/Berlin.",
+                field=f"{_FIELD}/zone",
             ) from None
 
     def holds(self, at: datetime) -> bool:
@@ -126,6 +132,8 @@ class AutoscalingPolicy:
     up: Rate = Rate(pods=4, percent=100.0, period=timedelta(seconds=15))
     down: Rate = Rate(pods=1, percent=100.0, period=timedelta(seconds=15))
     schedules: tuple[Schedule, ...] = ()
+    idle: timedelta = timedelta(seconds=300)
+    """How long no request must have come before the last pod is stopped, where the least is 0."""
 
     def __post_init__(self) -> None:
         most = 100.0 if self.metric in _SHARES else 1_000_000.0
@@ -141,6 +149,7 @@ class AutoscalingPolicy:
             ("over", self.over, 4, 300),
             ("up_window", self.up_window, 0, 900),
             ("down_window", self.down_window, 0, 900),
+            ("idle", self.idle, 10, 840),
         ):
             if not least <= window.total_seconds() <= longest:
                 raise InvalidInput(
@@ -195,13 +204,18 @@ def decide(
     memory: Memory,
     elapsed: float,
     at: datetime,
+    quiet: Window | None = None,
+    needed: str = "",
 ) -> Decision:
     """Decide by the rules at the top of this file.
 
     ``pods`` is the number that was decided last, ``resources`` what one of them may use; ``load`` what was measured
-    over ``policy.over``. ``elapsed`` is the clock that nobody sets, ``at`` the wall clock, for schedules alone.
+    over ``policy.over``, ``quiet`` over ``policy.idle``. ``needed`` says why there must be a pod whatever was measured.
+    ``elapsed`` is the clock that nobody sets, ``at`` the wall clock, for schedules alone.
     """
     least, why_least = bounds(policy, scale, at)
+    if pods == 0:
+        return _from_zero(least, why_least, needed, elapsed)
     within = min(max(pods, least), scale.maximum)
     measured = None if load is None else load_of(policy, load, resources)
     if measured is None:
@@ -213,6 +227,8 @@ def decide(
     memory = _kept(policy, replace(memory, asked=(*memory.asked, (elapsed, asked))), elapsed)
     chosen = _limited(policy, _stabilised(policy, memory, pods, elapsed), memory, pods, elapsed)
     chosen = min(max(chosen, least), scale.maximum)
+    if chosen == pods == 1 and least == 0 and not needed and _is_idle(policy, quiet):
+        return Decision(pods=0, reason=f"1 -> 0: no request for {policy.idle.total_seconds():g} s")
     if chosen == pods:
         return Decision(pods=pods, memory=memory)
     reason = f"{pods} -> {chosen}: {_because(policy, measured, pods, chosen, least, why_least)}"
@@ -226,6 +242,36 @@ def bounds(policy: AutoscalingPolicy, scale: Scale, at: datetime) -> tuple[int, 
     raised = max((schedule.minimum for schedule in policy.schedules if schedule.holds(at)), default=0)
     least = min(max(scale.minimum, raised), scale.maximum)
     return least, f"its schedule wants {raised} at least" if raised > scale.minimum else ""
+
+
+def check_zero(policy: AutoscalingPolicy | None, scale: Scale) -> None:
+    """Raise InvalidInput where there may be no pod and nothing says after what time."""
+    if scale.minimum == 0 and policy is None:
+        raise InvalidInput(
+            "Without an autoscaling policy there is one pod at least.",
+            hint="Give a policy too, for example concurrency=5 (`--autoscale concurrency=5`).",
+            field="/min_pods",
+        )
+
+
+def _from_zero(least: int, why_least: str, needed: str, elapsed: float) -> Decision:
+    """Only a request, or whatever else needs a pod, ends a rest: there is no load to measure."""
+    woken = max(least, 1 if needed else 0)
+    if woken == 0:
+        return Decision(pods=0)
+    why = needed or why_least or "its bounds"
+    return Decision(pods=woken, memory=Memory(asked=((elapsed, woken),)), reason=f"0 -> {woken}: {why}")
+
+
+def _is_idle(policy: AutoscalingPolicy, quiet: Window | None) -> bool:
+    """Tell whether no request came all the time, and that was measured all the time, with a pod that was ready."""
+    if quiet is None or quiet.seconds < policy.idle.total_seconds() - _SLACK_SECONDS:
+        return False
+    return quiet.traffic.requests == 0 and quiet.concurrency == 0 and quiet.pods >= 1
+
+
+_SLACK_SECONDS = 4.0
+"""What two looks may lack of a window: one at its beginning and the one that is not taken yet."""
 
 
 def load_of(policy: AutoscalingPolicy, load: Window, resources: Resources) -> float | None:

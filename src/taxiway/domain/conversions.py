@@ -31,6 +31,7 @@ class Conversion:
     needs_token: bool
     asking: Asking
     tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def choose_logged_model(logged: tuple[LoggedModel, ...], wanted: str | None) -> LoggedModel:

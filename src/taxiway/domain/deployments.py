@@ -14,6 +14,8 @@ The newest revision is the newest that is to serve: one that a rollout's limits 
 | on      | Queued                   |                                          | Queued    |
 | on      | Preparing                |                                          | Preparing |
 | on      | Starting                 |                                          | Starting  |
+| on      | Ready, Idle, no pods wanted |                                       | Idle      |
+| on      | Ready, not routed        | a request waits for its first pod        | Starting  |
 | on      | Ready, not routed        | never was, for at most a minute          | Starting  |
 | on      | Ready, not routed        | the gateway refused the routes           | Degraded  |
 | on      | Ready, not routed        | was before, or longer than a minute      | Degraded  |
@@ -161,7 +163,7 @@ def judge(
     answering = next(
         (
             r for r in reversed(revisions)
-            if r.number < newest.number and r.state is RevisionState.READY and r.id in routed and pods.get(r.id)
+            if r.number < newest.number and _answers(r, routed, pods)
         ),
         None,
     )  # fmt: skip
@@ -169,13 +171,34 @@ def judge(
         return _judge_failed(newest, answering)
     if rollout is not None and answering is not None and newest.state is RevisionState.READY:
         return Verdict(status=Status.UPDATING, reason="RollingOut", message=rollout.message)
+    is_served = newest.state in (RevisionState.READY, RevisionState.IDLE)
+    if is_served and newest.pods_within(deployment.scale) == 0:
+        return Verdict(
+            status=Status.IDLE, reason="NoRequests", message="It has no pod; the next request waits for one."
+        )
     if newest.state is RevisionState.READY and newest.id in routed:
         return _judge_pods(newest, pods.get(newest.id, ()), now)
+    if is_served and deployment.scale.minimum == 0 and _is_waking(pods.get(newest.id, ())):
+        return Verdict(status=Status.STARTING, reason="Waking", message="A request waits for its first pod.")
     if newest.state is RevisionState.READY:
         trouble = _trouble_with_route(newest, pods.get(newest.id, ()), rejection, now)
         if trouble is not None:
             return trouble
     return _judge_coming(newest, answering, pods.get(newest.id, ()))
+
+
+def _answers(
+    revision: Revision, routed: frozenset[RevisionId], pods: Mapping[RevisionId, Sequence[PodObservation]]
+) -> bool:
+    """Tell whether requests are answered by it: one that rests does so once it is awake."""
+    if revision.state is RevisionState.IDLE:
+        return True
+    return revision.state is RevisionState.READY and revision.id in routed and bool(pods.get(revision.id))
+
+
+def _is_waking(pods: Sequence[PodObservation]) -> bool:
+    """Tell whether its first pod is on its way, and nothing was wrong with it yet."""
+    return all(pod.failure is None and pod.restarts == 0 for pod in pods)
 
 
 def _judge_failed(newest: Revision, answering: Revision | None) -> Verdict:

@@ -32,6 +32,14 @@ class InvalidInput(TaxiwayError):
         self.field = field
 
 
+class InvalidFilter(InvalidInput):
+    """A filter that cannot be understood. ``place`` is where the wrong part begins and ends, in letters from 0."""
+
+    def __init__(self, message: str, *, hint: str, place: tuple[int, int] | None) -> None:
+        super().__init__(message, hint=hint, field="/filter")
+        self.place = place
+
+
 class NotFound(TaxiwayError):
     """There is no such object, or the asker may not know of it."""
 

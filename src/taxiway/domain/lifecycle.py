@@ -17,8 +17,12 @@
 | Starting, Ready   | a pod failed for good                           | Failed    | remove                  |
 | Starting          | crashed too often, or over the deadline         | Failed    | remove                  |
 | Ready             | crashed too often before it was ever steady     | Failed    | remove                  |
+| Ready             | no pods wanted, a request may reach one, or could lately | Ready |                      |
+| Ready             | no pods wanted, no request can reach one since 5 s | Idle   | remove                  |
+| Idle              | no pods wanted, pods seen                       | Idle      | remove                  |
+| Idle              | pods wanted                                     | Ready     | apply                   |
 | Queued, Preparing | wanted: retire                                  | Retiring  | cancel what runs        |
-| Starting, Ready, Failed | wanted: retire                            | Retiring  |                         |
+| Starting, Ready, Idle, Failed | wanted: retire                      | Retiring  |                         |
 | Retiring          | may still get requests, for less than 10 s      | Retiring  | wait                    |
 | Retiring          | told to the runtime, or pods seen               | Retiring  | remove                  |
 | Retiring          | no pods seen since                              | Retired   |                         |
@@ -54,6 +58,8 @@ TRACKING_RETRY = timedelta(seconds=2)
 ROUTE_GRACE = timedelta(seconds=10)
 """How long a retiring revision waits for the gateway to let go of it."""
 DRAIN_GRACE = timedelta(seconds=30)
+IDLE_GRACE = timedelta(seconds=5)
+"""How long the last pod stays after no request can reach it any more: one that comes meanwhile finds it warm."""
 CRASHES_BEFORE_FAILED = 3
 STEADY_FOR_GOOD_AFTER = timedelta(minutes=5)
 LOOK_AGAIN = timedelta(milliseconds=200)
@@ -73,6 +79,7 @@ class RevisionView:
     ``forgiven``: restarts of a pod that count no more, because it was well for a while after them.
     ``is_routed``: the accepted routing table sends requests to it. ``may_get_requests``: that table or one that
     was published since, or nobody knows. ``waited`` is how long this process has seen it in its state.
+    ``rested`` is how long this process has seen that no pods are wanted and no request can reach one.
     """
 
     revision: Revision
@@ -90,6 +97,7 @@ class RevisionView:
     trouble: Failure | None = None
     forgiven: Mapping[PodId, int] = field(default_factory=dict)
     scale: int = 1
+    rested: timedelta = timedelta()
     proof: ProofProgress | None = NOTHING_MORE
     """Of the snapshot in the environment; None where this process knows of none."""
 
@@ -169,6 +177,10 @@ def plan_revision(view: RevisionView, *, now: datetime) -> RevisionPlan:
         view = replace(view, revision=replace(revision, state=RevisionState.PREPARING, phases=phases))
     if view.revision.state is RevisionState.PREPARING:
         return _plan_preparing(view, now)
+    if view.scale == 0 and view.revision.state in (RevisionState.READY, RevisionState.IDLE):
+        return _plan_resting(view, now)
+    if view.revision.state is RevisionState.IDLE:
+        view = replace(view, revision=replace(view.revision, state=RevisionState.READY))
     return _plan_serving(view, now)
 
 
@@ -407,6 +419,19 @@ def _pod_phases(
 
 def _later_seconds(reported: Mapping[str, ReportedPhase]) -> float:
     return sum(report.seconds for name, report in reported.items() if name in ("loaded", "example"))
+
+
+# ------------------------------------------------------------------ idle
+
+
+def _plan_resting(view: RevisionView, now: datetime) -> RevisionPlan:
+    revision, is_living = view.revision, any(pod.phase is not PodPhase.DRAINING for pod in view.pods)
+    if revision.state is RevisionState.READY and view.pods and view.rested < IDLE_GRACE:
+        wake_at = now + max(IDLE_GRACE - view.rested, LOOK_AGAIN)
+        return _plan(view, [], revision, view.snapshot, now, wake_at=wake_at)
+    actions: list[Action] = [Remove(grace=DRAIN_GRACE)] if view.was_applied or is_living else []
+    revision = replace(revision, state=RevisionState.IDLE, failure=None)
+    return _plan(view, actions, revision, view.snapshot, now, wake_at=now + LOOK_AGAIN if view.pods else None)
 
 
 # ------------------------------------------------------------------ retiring

@@ -65,6 +65,8 @@ class ModelFacts:
     file_count: int
     file_format: FileFormat
     unsafe_files: tuple[str, ...] = ()
+    has_invariants: bool = False
+    """Whether its code has a ``taxiway_invariants.py``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,8 @@ class ModelVersion:
     owner: UserId
     created_at: datetime
     tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Of the run, as they were when it was converted; those that are numbers."""
     environment: Environment = Environment.STAGING
     deployment: DeploymentId | None = None
 

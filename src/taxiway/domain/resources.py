@@ -48,17 +48,17 @@ MAX_PODS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How many pods a deployment has: always ``minimum``, never more than ``maximum``."""
+    """How many pods a deployment has: always ``minimum``, never more than ``maximum``, which is one at least."""
 
     minimum: int = 1
     maximum: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.minimum <= MAX_PODS:
-            raise InvalidInput(f"There are 1 to {MAX_PODS} pods at least.", hint="Give another.", field="/min_pods")
-        if not self.minimum <= self.maximum <= MAX_PODS:
+        if not 0 <= self.minimum <= MAX_PODS:
+            raise InvalidInput(f"There are 0 to {MAX_PODS} pods at least.", hint="Give another.", field="/min_pods")
+        if not max(self.minimum, 1) <= self.maximum <= MAX_PODS:
             raise InvalidInput(
-                f"The most pods are between the least ({self.minimum}) and {MAX_PODS}.",
+                f"The most pods are between {max(self.minimum, 1)} and {MAX_PODS}.",
                 hint="Give another.",
                 field="/max_pods",
             )

@@ -29,6 +29,7 @@ class RevisionState(StrEnum):
     PREPARING = "Preparing"
     STARTING = "Starting"
     READY = "Ready"
+    IDLE = "Idle"
     RETIRING = "Retiring"
     RETIRED = "Retired"
     FAILED = "Failed"
@@ -169,12 +170,14 @@ class Revision:
             environment=self.environment,
             made_by=by,
             why=why,
-            pods=self.pods,
+            # One that rests is no reason not to look whether the next one starts.
+            pods=self.pods or None,
         )
 
     def pods_within(self, scale: Scale) -> int:
-        """Return how many pods there are to be within the bounds of the deployment."""
-        return min(max(self.pods or scale.minimum, scale.minimum), scale.maximum)
+        """Return how many pods there are to be within the bounds of the deployment: none where the last one rests."""
+        pods = max(scale.minimum, 1) if self.pods is None else self.pods
+        return min(max(pods, scale.minimum), scale.maximum)
 
     def spec(self, snapshot: SnapshotId) -> RevisionSpec:
         """Return what a runtime must know, once the snapshot is there."""

@@ -27,7 +27,8 @@ class Backend:
 class EndpointRoute:
     """One endpoint: everything below ``prefix`` (which ends with ``/``) goes to its backends, prefix removed.
 
-    No backend with an address means 503 with Retry-After, in words that say that the deployment has no ready pod.
+    No backend with an address means 503 with Retry-After, in words that say that the deployment has no ready pod;
+    where the endpoint wakes, it means that requests wait.
     """
 
     prefix: str
@@ -39,6 +40,13 @@ class EndpointRoute:
     quota: Quota | None = None
     """Of each caller; None: as many requests as they like."""
     timeout_seconds: float = 30.0
+    wakes: bool = False
+    """Whether a request that finds no pod waits for one instead."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether requests wait: of the revisions that are to get some, one has no pod."""
+        return self.wakes and any(backend.weight > 0 and not backend.addresses for backend in self.backends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,8 +102,9 @@ def simulate(
         raise InvalidInput("These are too many requests to simulate.", hint="Simulate a shorter time.")
     pod = pod or Pod()
     chance = random.Random(seed)  # noqa: S311
-    pods = [_Running(ready_at=0.0, places=[0.0] * pod.parallel) for _ in range(scale.minimum)]
-    wanted, memory = scale.minimum, Memory()
+    least = max(scale.minimum, 1)
+    pods = [_Running(ready_at=0.0, places=[0.0] * pod.parallel) for _ in range(least)]
+    wanted, memory = least, Memory()
     latencies: list[float] = []
     errors, pod_seconds, look_at = 0, 0.0, LOOK_EVERY
     busy: list[tuple[float, float]] = []
@@ -187,7 +188,7 @@ def _sum_up(
     scale: Scale,
 ) -> Simulated:
     latencies.sort()
-    counts = [scale.minimum, *(pods for _, pods, _ in changes)]
+    counts = [max(scale.minimum, 1), *(pods for _, pods, _ in changes)]
     steps = [later > earlier for earlier, later in pairwise(counts)]
     flips = sum(one != other for one, other in pairwise(steps))
 

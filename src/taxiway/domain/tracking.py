@@ -1,4 +1,4 @@
-"""What Taxiway shows of MLflow's experiments and runs. Read, not owned."""
+"""What Taxiway shows of MLflow's experiments and runs, and which tags people change. Read, not owned."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from taxiway.domain.errors import InvalidInput
 from taxiway.domain.ids import ExperimentId, RunId
 
 T = TypeVar("T")
+NOTE = "mlflow.note.content"
+OWN_PREFIX = "mlflow."
+LONGEST_TAG_NAME = 250
+LONGEST_TAG_VALUE = 8000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +71,26 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next_cursor: str | None = None
+
+
+def check_tags(tags: Mapping[str, str | None]) -> None:
+    """Raise InvalidInput where people may not change one of these tags: MLflow's own tell what a run is."""
+    for name, value in tags.items():
+        if not name.strip() or len(name) > LONGEST_TAG_NAME or not name.isprintable():
+            raise InvalidInput(
+                f"A tag's name has 1 to {LONGEST_TAG_NAME} letters, without line breaks.",
+                hint="Give another name.",
+                field="/tags",
+            )
+        if name.startswith(OWN_PREFIX) and name != NOTE:
+            raise InvalidInput(
+                "Tags that begin with mlflow. are MLflow's own.",
+                hint=f"Choose another name; notes are the tag {NOTE}.",
+                field="/tags",
+            )
+        if value is not None and len(value) > LONGEST_TAG_VALUE:
+            raise InvalidInput(
+                f"A tag's value has at most {LONGEST_TAG_VALUE:,} letters.",
+                hint="Log it as an artifact.",
+                field="/tags",
+            )

@@ -11,7 +11,7 @@ import httpx2
 
 from taxiway.domain.ids import RevisionId
 from taxiway.domain.measurements import BOUNDS_MS, Traffic
-from taxiway.gateway.names import ADMIN_CLUSTER, CONTROL_CLUSTER, METRICS, PUBLIC
+from taxiway.gateway.names import ACTIVATOR_CLUSTER, ADMIN_CLUSTER, CONTROL_CLUSTER, METRICS, PUBLIC
 
 _TIMEOUT_SECONDS = 1.0
 _ROUTES = f"http.{PUBLIC}.rds.{PUBLIC}"
@@ -22,7 +22,7 @@ _FILES = "|".join(re.escape(name) for name in (_ROUTES, _METRICS_ROUTES, _CLUSTE
 _LINE = re.compile(r"(?P<name>[\w.]+): \"?(?P<value>[^\"]*)\"?\Z")
 
 _COUNTED = r"^cluster\..*\.upstream_rq_(time|active|[1-5]xx)$"
-_NO_REVISIONS = (ADMIN_CLUSTER, CONTROL_CLUSTER)
+_NO_REVISIONS = (ADMIN_CLUSTER, CONTROL_CLUSTER, ACTIVATOR_CLUSTER)
 _SERIES = re.compile(
     r"envoy_cluster_(?P<name>upstream_rq_(?:xx|active|time_bucket|time_sum))\{"
     r"(?:envoy_response_code_class=\"(?P<before>\d)\",)?envoy_cluster_name=\"(?P<cluster>[^\"]*)\""

@@ -9,6 +9,7 @@ from taxiway.gateway.clusters import pipe, upstream
 from taxiway.gateway.limits import GatewayLimits
 from taxiway.gateway.listeners import watched
 from taxiway.gateway.names import (
+    ACTIVATOR_CLUSTER,
     ADMIN_CLUSTER,
     CLUSTERS_FILE,
     CONTROL_CLUSTER,
@@ -28,7 +29,9 @@ _RUNTIME: Json = {
 }
 
 
-def bootstrap(directory: Path, *, admin_socket: Path, control_socket: Path, limits: GatewayLimits) -> Json:
+def bootstrap(
+    directory: Path, *, admin_socket: Path, control_socket: Path, activator_socket: Path, limits: GatewayLimits
+) -> Json:
     """Return the bootstrap; ``directory`` has the files that Envoy watches."""
     return {
         "node": {"id": "taxiway", "cluster": "taxiway"},
@@ -41,6 +44,7 @@ def bootstrap(directory: Path, *, admin_socket: Path, control_socket: Path, limi
             "clusters": [
                 _fixed(CONTROL_CLUSTER, control_socket, idle_seconds=_CONTROL_IDLE_SECONDS),
                 _fixed(ADMIN_CLUSTER, admin_socket, idle_seconds=_CONTROL_IDLE_SECONDS),
+                _fixed(ACTIVATOR_CLUSTER, activator_socket, idle_seconds=_CONTROL_IDLE_SECONDS),
             ]
         },
         "overload_manager": _overload(limits),

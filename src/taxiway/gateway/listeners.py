@@ -12,6 +12,7 @@ from pathlib import Path
 from taxiway.domain.errors import InvalidInput
 from taxiway.gateway.access import access_filters
 from taxiway.gateway.answers import local_replies
+from taxiway.gateway.holding import activator_filter
 from taxiway.gateway.limits import GatewayLimits
 from taxiway.gateway.names import (
     JWT_FILTER,
@@ -49,7 +50,8 @@ def listeners(
     limits: GatewayLimits,
 ) -> list[Json]:
     """Return both listeners; ``directory`` has the files with their routes."""
-    public = _connections(PUBLIC, directory / ROUTES_FILE, limits, [*access_filters(public_keys), quota_filter()]) | {
+    filters = [*access_filters(public_keys), quota_filter(), activator_filter()]
+    public = _connections(PUBLIC, directory / ROUTES_FILE, limits, filters) | {
         "local_reply_config": local_replies(),
         "access_log": [_access_log()],
     }

@@ -10,6 +10,7 @@ Json = dict[str, object]
 
 CONTROL_CLUSTER: Final = "control"
 ADMIN_CLUSTER: Final = "admin"
+ACTIVATOR_CLUSTER: Final = "activator"
 PUBLIC: Final = "public"
 METRICS: Final = "metrics"
 """The two listeners; also the names of their route configurations and of their statistics."""
@@ -17,6 +18,7 @@ METRICS: Final = "metrics"
 REVOKED_FILTER: Final = "taxiway.revoked"
 DEPLOYMENT_FILTER: Final = "taxiway.deployment"
 QUOTA_FILTER: Final = "envoy.filters.http.local_ratelimit"
+ACTIVATOR_FILTER: Final = "taxiway.activator"
 JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
 TOKEN: Final = "access-token"  # noqa: S105 - the name of a requirement, no secret
 

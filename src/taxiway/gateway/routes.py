@@ -5,13 +5,14 @@ from __future__ import annotations
 from taxiway.domain.routing import Backend, EndpointRoute, RoutingTable
 from taxiway.gateway.access import revoked_demands, route_demands
 from taxiway.gateway.clusters import cluster_name
+from taxiway.gateway.holding import CLUSTER_HEADER, HELD_SECONDS, activator_demands
 from taxiway.gateway.names import ADMIN_CLUSTER, CONTROL_CLUSTER, METRICS, PUBLIC, Json, seconds, typed
 from taxiway.gateway.quotas import quota_demands
 
 MARGIN_SECONDS = 1.0
 """What the gateway waits longer than the pod, whose own answer at the time limit says more."""
 MOST_URL_BYTES = 8192
-_TO_PODS_NOT = ("authorization", "cookie", "proxy-authorization")
+_TO_PODS_NOT = ("authorization", "cookie", "proxy-authorization", CLUSTER_HEADER)
 """What callers show to us is no business of a model's code."""
 _FROM_PODS_NOT = (
     "set-cookie",
@@ -67,21 +68,27 @@ def _endpoint(route: EndpointRoute) -> Json:
     demands = route_demands(route.deployment) if route.needs_token else {}
     if route.quota is not None:
         demands |= quota_demands(route.quota)
+    if route.holds:
+        demands |= activator_demands()
     if demands:
         fields["typed_per_filter_config"] = demands
     backends = [backend for backend in route.backends if backend.addresses and backend.weight > 0]
-    if not backends:
+    if not backends and not route.holds:
         return fields | {"direct_response": {"status": 503}}
     # The timeout counts from when the request is whole; one that stops arriving is ended as idle. There is no bound
     # on the whole stream: with one, Envoy ignores the timeout.
     limit = route.timeout_seconds + MARGIN_SECONDS
+    idle = limit + MARGIN_SECONDS + (HELD_SECONDS if route.holds else 0)
     action: Json = {
         "prefix_rewrite": "/",
         "timeout": seconds(limit),
-        "idle_timeout": seconds(limit + MARGIN_SECONDS),
+        "idle_timeout": seconds(idle),
         "retry_policy": _retries(),
-        "weighted_clusters": {"clusters": [_weighted(backend) for backend in backends]},
     }
+    if route.holds:
+        action["cluster_header"] = CLUSTER_HEADER
+    else:
+        action["weighted_clusters"] = {"clusters": [_weighted(backend) for backend in backends]}
     return fields | {
         "route": action,
         "request_headers_to_remove": list(_TO_PODS_NOT),

@@ -41,6 +41,7 @@ def write_bootstrap(
     metrics_port: int,
     admin_socket: Path,
     control_socket: Path,
+    activator_socket: Path,
     public_keys: Mapping[str, bytes],
     limits: GatewayLimits | None = None,
 ) -> None:
@@ -55,7 +56,13 @@ def write_bootstrap(
     clear_strays(home)
     both = listeners(home, host=host, port=port, metrics_port=metrics_port, public_keys=public_keys, limits=limits)
     version = hashlib.sha256(encode({"listeners": list(both)})).hexdigest()
-    start = bootstrap(home, admin_socket=admin_socket, control_socket=control_socket, limits=limits)
+    start = bootstrap(
+        home,
+        admin_socket=admin_socket,
+        control_socket=control_socket,
+        activator_socket=activator_socket,
+        limits=limits,
+    )
     nothing = RoutingTable()
     first = {
         CLUSTERS_FILE: discovery(version_of(()), []),

@@ -33,11 +33,12 @@ Query = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 class MLflowRefused(Exception):
-    """MLflow said no. ``code`` is its constant for why, such as RESOURCE_DOES_NOT_EXIST."""
+    """MLflow said no. ``code`` is its constant for why, such as RESOURCE_DOES_NOT_EXIST; ``words`` are never shown."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, words: str = "") -> None:
         super().__init__(code)
         self.code = code
+        self.words = words
 
     @property
     def is_missing(self) -> bool:
@@ -196,5 +197,5 @@ def _refusal(status: int, content: bytes) -> Exception:
     if code == "RESOURCE_DOES_NOT_EXIST" and _NO_WORKSPACE.match(words):
         return unavailable("MLflow has no space for the project yet; it is made as soon as MLflow answers.")
     if 400 <= status < 500 and status != 429 and isinstance(code, str):
-        return MLflowRefused(code)
+        return MLflowRefused(code, words)
     return unavailable(f"MLflow answered with status {status}.")

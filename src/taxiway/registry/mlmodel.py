@@ -20,6 +20,7 @@ MLMODEL = "MLmodel"
 READ_FILES = {MLMODEL: 4 << 20, "python_env.yaml": 64 << 10, "conda.yaml": 512 << 10, "requirements.txt": 512 << 10,
               CONSTRAINTS: 512 << 10}  # fmt: skip
 """The files that are read, and how many bytes of each at most. Ten thousand columns make an MLmodel of 1 MiB."""
+INVARIANTS = "taxiway_invariants.py"
 _PYTHON = re.compile(r"\d{1,2}\.\d{1,3}(\.\d{1,3})?\Z")
 _VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}\Z")
 _NOTHING = ("", "null", "~")
@@ -54,7 +55,14 @@ def read_facts(contents: Mapping[str, bytes], files: Sequence[ModelFile]) -> Mod
         file_count=len(files),
         file_format=file_format,
         unsafe_files=unsafe,
+        has_invariants=_code_file(python_function, INVARIANTS) in paths,
     )
+
+
+def _code_file(python_function: Mapping[str, Any], name: str) -> str:
+    """Return where a file that was logged with ``code_paths`` lies."""
+    folder = python_function.get("code")
+    return f"{folder.strip('/')}/{name}" if isinstance(folder, str) and folder else name
 
 
 def _read_mlmodel(content: bytes | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from taxiway.registry.reading import (
     mapping,
     read_history,
     read_logged_model,
+    read_run,
     tags,
     text,
     whole,
@@ -97,6 +99,14 @@ class MLflowRegistry:
                 below = [f"{folder}/{entry.path}".lstrip("/") for entry in entries if entry.is_folder]
                 waiting += sorted(path for path in below if is_safe_path(path))
         return sorted(found)
+
+    async def metrics_of(self, project: ProjectName, run: RunId) -> Mapping[str, float]:
+        """Return the latest value of each of the run's metrics, of those that are finite numbers."""
+        try:
+            found = read_run(await run_json(self._connection, project, run))
+        except Unreadable as error:
+            raise unavailable("MLflow's answer about a run is not understood.") from error
+        return {name: value for name, value in found.metrics.items() if math.isfinite(value)}
 
     # -- what a logged model is ---------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from taxiway.domain.ids import ExperimentId, ProjectName, RunId
 from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Page, Run
 from taxiway.registry.artifacts import check_path, list_folder, root_of
 from taxiway.registry.connection import MLflowConnection, MLflowRefused, unavailable
+from taxiway.registry.filters import refused_filter
 from taxiway.registry.reading import (
     Unreadable,
     in_order_of_step,
@@ -85,12 +86,48 @@ class MLflowTracking:
         }
         if where:
             asked["filter"] = where
-        answer = await self._search(project, "/runs/search", asked, cursor=cursor, what="run")
+        try:
+            answer = await self._search(project, "/runs/search", asked, cursor=cursor, what="run")
+        except InvalidInput as error:
+            refused = error.__cause__
+            if where and isinstance(refused, MLflowRefused) and not _is_of_order(refused.words):
+                raise refused_filter(where, refused.words) from refused
+            raise
         return _page(answer, "runs", read_run)
 
     async def run(self, project: ProjectName, run: RunId) -> Run:
         """Return one run."""
         return _read(read_run, await run_json(self._connection, project, run))
+
+    async def change_tags(self, project: ProjectName, run: RunId, tags: Mapping[str, str | None]) -> None:
+        """Set a run's tags, all or none; None takes one away, after that. One that is not there: fine."""
+        sent = [{"key": key, "value": value} for key, value in tags.items() if value is not None]
+        if sent:
+            await self._change(project, run, "/runs/log-batch", {"tags": sent})
+        for key in (key for key, value in tags.items() if value is None):
+            # MLflow has one answer for a run that is not there and for a tag that is not.
+            if key in (await self.run(project, run)).tags:
+                await self._change(project, run, "/runs/delete-tag", {"key": key})
+
+    async def delete_run(self, project: ProjectName, run: RunId) -> None:
+        """Mark a run as deleted. Twice is once."""
+        await self._change(project, run, "/runs/delete", {})
+
+    async def restore_run(self, project: ProjectName, run: RunId) -> None:
+        """Take the mark away. Twice is once."""
+        await self._change(project, run, "/runs/restore", {})
+
+    async def _change(self, project: ProjectName, run: RunId, path: str, more: Mapping[str, Any]) -> None:
+        try:
+            await self._connection.send("POST", project, path, {"run_id": check_run_id(run, project), **more})
+        except MLflowRefused as refused:
+            if refused.is_missing:
+                raise refused.explained("run", project=project) from refused
+            raise InvalidInput(
+                "MLflow does not accept this change of the run.",
+                hint="A deleted run must be restored first; a tag's name has up to 250 letters, its value 8,000.",
+                field="/tags",
+            ) from refused
 
     async def metric_history(
         self, project: ProjectName, run: RunId, metric: str, *, limit: int, cursor: str | None
@@ -172,6 +209,11 @@ def quoted(value: str) -> str:
     raise InvalidInput(
         "A searched text cannot have both kinds of quotation marks.", hint="Search for a part of it.", field="/name"
     )
+
+
+def _is_of_order(words: str) -> bool:
+    """Tell whether MLflow speaks of the order or the cursor rather than of the filter."""
+    return "order_by" in words or "page token" in words.lower() or "page_token" in words
 
 
 def check_run_id(run: RunId, project: ProjectName) -> RunId:

@@ -72,6 +72,7 @@ class Preflight:
     source: LoggedModelRef
     facts: ModelFacts
     request: EnvironmentRequest
+    metrics: Mapping[str, float]
 
 
 class Conversions:
@@ -108,9 +109,10 @@ class Conversions:
         logged = await self._registry.logged_in(wanted.project, wanted.run)
         source = choose_logged_model(tuple(logged), wanted.logged_model).ref
         facts = await self._registry.inspect(wanted.project, source)
+        metrics = await self._registry.metrics_of(wanted.project, wanted.run)
         # It may look for interpreters, which takes a second.
         request = await asyncio.to_thread(self._builder.check, facts)
-        return Preflight(model=model, source=source, facts=facts, request=request)
+        return Preflight(model=model, source=source, facts=facts, request=request, metrics=metrics)
 
     async def convert_run(
         self, asking: Asking, wanted: ConversionRequest, *, idempotency_key: str | None = None
@@ -161,6 +163,7 @@ class Conversions:
             needs_token=wanted.needs_token,
             asking=asking,
             tags=check_tags(wanted.tags),
+            metrics=checked.metrics,
         )
         async with self._database.write() as tx:
             owned = await deployments.count_of_owner(tx, asking.principal.user)
@@ -206,6 +209,7 @@ class Conversions:
             owner=asking.principal.user,
             created_at=now,
             tags=conversion.tags,
+            metrics=conversion.metrics,
         )
         deployment = Deployment(
             id=DeploymentId(f"d-{conversion.id}"),

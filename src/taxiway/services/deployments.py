@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from taxiway.domain.autoscaling import AutoscalingPolicy
+from taxiway.domain.autoscaling import AutoscalingPolicy, check_zero
 from taxiway.domain.compatibility import Change, compare
 from taxiway.domain.conversions import check_tags
 from taxiway.domain.deployments import Deployment, DeploymentWanted
@@ -135,9 +135,9 @@ class Deployments:
         async with self._database.read() as tx:
             return await deployments.search(tx, wanted, before=before, limit=limit)
 
-    async def switch_on(self, asking: Asking, name: Name) -> Deployment:
+    async def switch_on(self, asking: Asking, name: Name, *, dry_run: bool = False) -> Deployment:
         """Serve again, with the same URL and configuration. ON already (and not Failed): no effect."""
-        async with self._database.write() as tx:
+        async with self._database.write(dry_run=dry_run) as tx:
             before = await named(tx, name)
             _refuse_deleted(before)
             known = await revisions.of_deployment(tx, before.id)
@@ -150,12 +150,13 @@ class Deployments:
             await refuse_during_rollout(tx, before)
             await self._new_revision(tx, asking, after, known, why="It was switched ON.")
             await self._tell(tx, asking, before, after, "SwitchedOn", "It was switched ON.")
-        self._nudge_all(after.id)
+        if not dry_run:
+            self._nudge_all(after.id)
         return after
 
-    async def switch_off(self, asking: Asking, name: Name) -> Deployment:
+    async def switch_off(self, asking: Asking, name: Name, *, dry_run: bool = False) -> Deployment:
         """Stop serving; the URL and the configuration are kept. Cancels whatever is under way. OFF: no effect."""
-        async with self._database.write() as tx:
+        async with self._database.write(dry_run=dry_run) as tx:
             before = await named(tx, name)
             _refuse_deleted(before)
             if before.wanted is DeploymentWanted.OFF:
@@ -163,7 +164,8 @@ class Deployments:
             after = await self._want(tx, before, wanted=DeploymentWanted.OFF)
             retired = await revisions.want_retire(tx, before.id)
             await self._tell(tx, asking, before, after, "SwitchedOff", "It was switched OFF.")
-        self._nudge_all(after.id, *retired)
+        if not dry_run:
+            self._nudge_all(after.id, *retired)
         return after
 
     async def configure(
@@ -180,16 +182,18 @@ class Deployments:
         quota: Quota | Unchanged | None = UNCHANGED,
         strategy: Strategy | None = None,
         if_generation: int | None = None,
+        dry_run: bool = False,
     ) -> Deployment:
         """Change what is given. A change that pods feel makes a new revision, which comes up beside the old one.
 
+        A ``dry_run`` of this and of the others returns what would be, and changes nothing.
         With a ``strategy`` the new revision gets its requests step by step. With ``if_generation`` it raises
         GenerationMismatch when the deployment is of another generation. Raises LimitReached for more than the host
         has, or has left beside what production is promised.
         """
         if resources is not None:
             self._capacity.check(resources)
-        async with self._database.write() as tx:
+        async with self._database.write(dry_run=dry_run) as tx:
             before = await named(tx, name)
             _refuse_deleted(before)
             if if_generation is not None and before.generation != if_generation:
@@ -215,21 +219,23 @@ class Deployments:
                 await refuse_during_rollout(tx, before)
                 known = await revisions.of_deployment(tx, before.id)
                 # One that gets few requests at first begins with few pods.
-                pods = None if strategy is not None else newest_wanted(known).pods
+                pods = None if strategy is not None else newest_wanted(known).pods or None
                 why = "Its configuration was changed."
                 new = await self._new_revision(tx, asking, after, known, why=why, pods=pods)
                 if strategy is not None:
                     await begin_rollout(tx, asking, strategy, before=before, known=known, new=new, now=self._now)
             await self._tell(tx, asking, before, after, "Configured", "Its configuration was changed.")
             living = [revision.id for revision in await revisions.of_deployment(tx, before.id)]
+        if dry_run:
+            return after
         self._nudge_all(after.id, *living[-1:])
         self._nudge("rollout", after.id)
         self._nudge("autoscaling", after.id)
         return after
 
-    async def delete(self, asking: Asking, name: Name) -> None:
+    async def delete(self, asking: Asking, name: Name, *, dry_run: bool = False) -> None:
         """Delete the model version with its deployment, files, logs and tokens. Deleted already: NotFound."""
-        async with self._database.write() as tx:
+        async with self._database.write(dry_run=dry_run) as tx:
             before = await named(tx, name)
             if before.wanted is DeploymentWanted.DELETED:
                 return
@@ -238,7 +244,8 @@ class Deployments:
             for key in await self._versions(tx, before):
                 await snapshots.want_drop(tx, key)
             await self._tell(tx, asking, before, after, "Deleting", "Its deletion was asked for.")
-        self._nudge_all(after.id, *retired)
+        if not dry_run:
+            self._nudge_all(after.id, *retired)
 
     async def _versions(self, tx: Transaction, deployment: Deployment) -> Sequence[ModelVersionId]:
         """Return the model versions that are the deployment's own: in production one for each promotion."""
@@ -277,6 +284,7 @@ class Deployments:
             generation=before.generation + 1,
             changed_at=self._now(),
         )
+        check_zero(after.autoscaling, after.scale)
         await deployments.want(tx, after)
         return after
 

@@ -7,24 +7,28 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from taxiway.domain.autoscaling import AutoscalingPolicy
+from taxiway.domain.approvals import Decision
+from taxiway.domain.autoscaling import check_zero
 from taxiway.domain.compatibility import Change, compare
 from taxiway.domain.conditions import PhaseName
 from taxiway.domain.deployments import Deployment, DeploymentWanted
 from taxiway.domain.errors import Conflict, InvalidInput, NotFound
 from taxiway.domain.events import Event, SubjectKind
+from taxiway.domain.examinations import Examination
+from taxiway.domain.gates import FormatPolicy, GateResult, PromotionView, check, evaluate
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RevisionId, SnapshotId, new_id
 from taxiway.domain.models import Environment, ModelVersion
 from taxiway.domain.names import SLUG_RULE, is_slug, propose_slug
 from taxiway.domain.people import Asking
-from taxiway.domain.promotions import FormatPolicy, GateResult, Promotion, PromotionView, check, evaluate
-from taxiway.domain.quotas import Quota
-from taxiway.domain.resources import Capacity, Resources, Scale, format_memory
+from taxiway.domain.promotions import Promotion
+from taxiway.domain.resources import Capacity, format_memory
 from taxiway.domain.revisions import Revision, RevisionWanted, newest_wanted
-from taxiway.domain.rollouts import RolloutWanted, Strategy
+from taxiway.domain.rollouts import RolloutWanted
 from taxiway.domain.snapshots import SnapshotCopy, SnapshotState, SnapshotWanted
-from taxiway.ports import Clock, Nudge
-from taxiway.services.deployments import UNCHANGED, DeploymentName, Unchanged, promised, shown_policy
+from taxiway.ports import Clock, Nudge, Prover
+from taxiway.services import approvals
+from taxiway.services.approvals import PromotionAsked, PromotionRequest
+from taxiway.services.deployments import Unchanged, promised, shown_policy
 from taxiway.services.rollouts import begin_rollout, change_rollout, refuse_during_rollout, told
 from taxiway.store import audit, deployments, events, models, promotions, revisions, rollouts, snapshots
 from taxiway.store.database import Database, Transaction
@@ -34,21 +38,11 @@ MAX_REASON = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PromotionRequest:
-    """What is to go where, and how large. What is None stays as it is, or is as in staging for a new deployment."""
+class Seen:
+    """What lies outside of the database."""
 
-    source: DeploymentName
-    name: str
-    reason: str
-    customer: str | None = None
-    resources: Resources | None = None
-    scale: Scale | None = None
-    autoscaling: AutoscalingPolicy | Unchanged | None = UNCHANGED
-    quota: Quota | Unchanged | None = UNCHANGED
-    needs_token: bool | None = None
-    accepts_breaking: bool = False
-    strategy: Strategy | None = None
-    """How requests move to it; None: all at once when it is ready."""
+    is_isolated: bool
+    examination: Examination | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +58,8 @@ class PromotionPlan:
     promoted: ModelVersion
     request: Revision
     """Of staging: its model environment is used as it is, and not resolved again."""
+    waits_as: str = ""
+    """The id of the request that another administrator has to approve; empty where none has to."""
 
 
 class Promotions:
@@ -76,6 +72,8 @@ class Promotions:
         capacity: Capacity,
         policy: FormatPolicy,
         is_isolated: Callable[[], bool],
+        needs_approval: bool,
+        prover: Prover,
         nudge: Nudge,
         now: Clock,
     ) -> None:
@@ -84,43 +82,95 @@ class Promotions:
         self._capacity = capacity
         self._policy = policy
         self._is_isolated = is_isolated
+        self._needs_approval = needs_approval
+        self._prover = prover
         self._nudge = nudge
         self._now = now
 
     async def plan(self, asking: Asking, wanted: PromotionRequest) -> PromotionPlan:
         """Tell how the gates stand and what would be done; change nothing. Raises InvalidInput, NotFound."""
         check_request(wanted)
-        is_isolated = await asyncio.to_thread(self._is_isolated)
+        seen = await self._look(wanted)
         async with self._database.read() as tx:
-            return await self._plan(tx, asking, wanted, is_isolated=is_isolated)
+            return await self._plan(tx, asking, wanted, seen)
 
     async def promote(self, asking: Asking, wanted: PromotionRequest) -> PromotionPlan:
         """Do it, in one transaction; the controllers copy the files and bring the pods up.
 
+        Where another administrator has to approve, it waits for that: see ``decide``.
+
         Raises GatesFailed with every gate that does not hold, InvalidInput, NotFound, Conflict.
         """
         check_request(wanted)
-        is_isolated = await asyncio.to_thread(self._is_isolated)
+        seen = await self._look(wanted)
         async with self._database.write() as tx:
-            plan = await self._plan(tx, asking, wanted, is_isolated=is_isolated)
+            plan = await self._plan(tx, asking, wanted, seen)
             check(plan.gates)
             if plan.before is not None:
                 await refuse_during_rollout(tx, plan.before)
+            if not all(gate.holds for gate in plan.gates):
+                digest = await self._digest(tx, plan.version)
+                asked = await approvals.ask(tx, asking, wanted, digest, plan.after, at=self._now())
+                return replace(plan, waits_as=asked.id)
             revision = await self._write(tx, asking, wanted, plan)
-        self._nudge("deployment", plan.after.id)
-        self._nudge("revision", revision)
-        self._nudge("rollout", plan.after.id)
-        self._nudge("autoscaling", plan.after.id)
+        self._nudge_all(plan.after.id, revision)
         return plan
 
-    async def roll_back(self, asking: Asking, name: str, *, reason: str, to: int | None = None) -> Deployment:
+    async def requests(self) -> Sequence[PromotionAsked]:
+        """List the promotions that wait for approval, then what was decided last."""
+        async with self._database.read() as tx:
+            return await approvals.listed(tx)
+
+    async def decide(self, acting: Asking, key: str, decision: Decision, *, reason: str = "") -> PromotionAsked:
+        """Approve, reject or withdraw a promotion that waits.
+
+        Approved, it is done as a promotion of who asked, after looking at all gates again. Raises as ``promote``
+        does, NotFound, NotAllowed where the wrong one decides, and Conflict where it waits no more or other files are
+        in staging by now.
+        """
+        if reason:
+            check_texts(reason=reason)
+        async with self._database.read() as tx:
+            asked = await approvals.find(tx, key)
+        if decision is Decision.APPROVED:
+            await self._promote_approved(acting, asked)
+        else:
+            async with self._database.write() as tx:
+                await approvals.decide(tx, acting, key, decision, reason, at=self._now())
+        async with self._database.read() as tx:
+            return await approvals.find(tx, key)
+
+    async def _promote_approved(self, acting: Asking, asked: PromotionAsked) -> None:
+        seen = await self._look(asked.wanted)
+        async with self._database.write() as tx:
+            await approvals.decide(tx, acting, asked.id, Decision.APPROVED, "", at=self._now())
+            plan = await self._plan(tx, asked.asking, asked.wanted, seen, approved_by=acting.principal.name)
+            check(plan.gates)
+            if await self._digest(tx, plan.version) != asked.digest:
+                raise Conflict(
+                    "The model version's files are not those that were asked for.", hint="Ask for the promotion again."
+                )
+            if plan.before is not None:
+                await refuse_during_rollout(tx, plan.before)
+            revision = await self._write(tx, asked.asking, asked.wanted, plan, acting=acting)
+        self._nudge_all(plan.after.id, revision)
+
+    def _nudge_all(self, deployment: DeploymentId, revision: RevisionId) -> None:
+        self._nudge("deployment", deployment)
+        self._nudge("revision", revision)
+        self._nudge("rollout", deployment)
+        self._nudge("autoscaling", deployment)
+
+    async def roll_back(
+        self, asking: Asking, name: str, *, reason: str, to: int | None = None, dry_run: bool = False
+    ) -> Deployment:
         """Serve again as an earlier revision did: its model version, resources and options, as a new revision.
 
         Without ``to`` that is the newest earlier one that was ready and differs. Nothing is copied or built. Raises
         NotFound, Conflict, InvalidInput, LimitReached.
         """
         check_texts(reason=reason)
-        async with self._database.write() as tx:
+        async with self._database.write(dry_run=dry_run) as tx:
             before = await deployments.get_of_production(tx, name)
             if before.wanted is DeploymentWanted.DELETED:
                 raise Conflict("That production deployment is being deleted.")
@@ -128,7 +178,8 @@ class Promotions:
             if rollout is not None and to is None:
                 # The revision before still serves: nothing is quicker than to give it all requests again.
                 await change_rollout(tx, asking, before, rollout, RolloutWanted.ABORT, None, reason, self._now)
-                self._nudge("rollout", before.id)
+                if not dry_run:
+                    self._nudge("rollout", before.id)
                 return before
             await refuse_during_rollout(tx, before)
             known = await revisions.of_deployment(tx, before.id)
@@ -165,8 +216,9 @@ class Promotions:
                 before=shown(before),
                 after=shown(after) | {"reason": reason, "revision": target.number},
             )
-        self._nudge("deployment", after.id)
-        self._nudge("revision", revision.id)
+        if not dry_run:
+            self._nudge("deployment", after.id)
+            self._nudge("revision", revision.id)
         return after
 
     async def _tell(
@@ -207,8 +259,19 @@ class Promotions:
 
     # -------------------------------------------------------------- what would be done
 
+    async def _look(self, wanted: PromotionRequest) -> Seen:
+        """Look at what lies outside of the database, before a transaction begins."""
+        is_isolated = await asyncio.to_thread(self._is_isolated)
+        source = wanted.source
+        async with self._database.read() as tx:
+            staging = await deployments.get_of_version(tx, source.project, source.model, source.version)
+            known = await revisions.of_deployment(tx, staging.id)
+            copy = await snapshots.get(tx, staging.model_version)
+        examined = None if copy.digest is None else await self._prover.examination(known[-1].spec(copy.digest))
+        return Seen(is_isolated=is_isolated, examination=examined)
+
     async def _plan(
-        self, tx: Transaction, asking: Asking, wanted: PromotionRequest, *, is_isolated: bool
+        self, tx: Transaction, asking: Asking, wanted: PromotionRequest, seen: Seen, *, approved_by: str = ""
     ) -> PromotionPlan:
         source = wanted.source
         staging = await deployments.get_of_version(tx, source.project, source.model, source.version)
@@ -239,11 +302,16 @@ class Promotions:
             accepts_breaking=wanted.accepts_breaking,
             reason=wanted.reason,
             policy=self._policy,
-            is_isolated=is_isolated,
+            is_isolated=seen.is_isolated,
             capacity=self._capacity,
             promised=promised(others, but=wanted.name),
             resources=after.resources,
             scale=after.scale,
+            metrics=version.metrics,
+            thresholds=await models.thresholds_of(tx, version.project, version.model),
+            examination=seen.examination,
+            needs_approval=self._needs_approval,
+            approved_by=approved_by,
         )
         return PromotionPlan(
             gates=evaluate(view), changes=changes or (), before=before, after=after, version=version,
@@ -283,7 +351,7 @@ class Promotions:
             changed_at=now,
             name=wanted.name,
         )
-        return replace(
+        after = replace(
             base,
             project=staging.project,
             model=staging.model,
@@ -299,12 +367,21 @@ class Promotions:
             generation=base.generation + 1,
             changed_at=now,
         )
+        check_zero(after.autoscaling, after.scale)
+        return after
 
     # -------------------------------------------------------------- doing it
 
     async def _write(
-        self, tx: Transaction, asking: Asking, wanted: PromotionRequest, plan: PromotionPlan
+        self,
+        tx: Transaction,
+        asking: Asking,
+        wanted: PromotionRequest,
+        plan: PromotionPlan,
+        *,
+        acting: Asking | None = None,
     ) -> RevisionId:
+        """Write the promotion of ``asking``; ``acting`` is who approved it, where that was needed."""
         now, after, before = self._now(), plan.after, plan.before
         digest = await self._digest(tx, plan.version)
         copy = SnapshotCopy(
@@ -329,7 +406,7 @@ class Promotions:
             environment=Environment.PRODUCTION,
             wanted=RevisionWanted.SERVE,
             # As many as serve now, so that it stands the same load at once; of a rollout the least.
-            pods=newest_wanted(known).pods if known and wanted.strategy is None else None,
+            pods=(newest_wanted(known).pods or None) if known and wanted.strategy is None else None,
         )
         await snapshots.insert_copy(
             tx, copy, project=after.project, source=plan.version.source, environment=Environment.PRODUCTION
@@ -349,7 +426,7 @@ class Promotions:
         await audit.append(
             tx,
             at=now,
-            asking=asking,
+            asking=acting or asking,
             action="production.promote",
             object_kind=SubjectKind.DEPLOYMENT,
             object=after.path.strip("/"),
@@ -357,7 +434,8 @@ class Promotions:
             before={} if before is None else shown(before),
             after=shown(after)
             | {"reason": wanted.reason, "snapshot": digest, "customer": after.customer}
-            | told(wanted.strategy),
+            | told(wanted.strategy)
+            | ({} if acting is None else {"asked_by": asking.principal.name}),
         )
         return revision.id
 

@@ -33,7 +33,14 @@ class Rollouts:
             return await rollouts.newest_of(tx, (await deployments.get_of_production(tx, name)).id)
 
     async def change(
-        self, asking: Asking, name: str, wanted: RolloutWanted, *, percent: int | None = None, reason: str = ""
+        self,
+        asking: Asking,
+        name: str,
+        wanted: RolloutWanted,
+        *,
+        percent: int | None = None,
+        reason: str = "",
+        dry_run: bool = False,
     ) -> Rollout:
         """Say what is wanted of the active rollout; ``percent`` with a pause alone. Raises NotFound, InvalidInput."""
         if percent is not None and (wanted is not RolloutWanted.PAUSE or not 0 <= percent <= LAST_PERCENT):
@@ -42,7 +49,7 @@ class Rollouts:
                 hint="To give the new revision all requests, finish the rollout.",
                 field="/percent",
             )
-        async with self._database.write() as tx:
+        async with self._database.write(dry_run=dry_run) as tx:
             deployment = await deployments.get_of_production(tx, name)
             before = await rollouts.active_of(tx, deployment.id)
             if before is None:
@@ -50,7 +57,8 @@ class Rollouts:
                     f"No rollout of {name} is under way.", hint="Promote or configure with a strategy to begin one."
                 )
             after = await change_rollout(tx, asking, deployment, before, wanted, percent, reason, self._now)
-        self._nudge("rollout", deployment.id)
+        if not dry_run:
+            self._nudge("rollout", deployment.id)
         return after
 
 

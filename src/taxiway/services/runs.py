@@ -1,14 +1,16 @@
-"""Experiments, runs and what they logged, as screens and clients ask for them. Thin over MLflow."""
+"""Experiments, runs and what they logged, as screens and clients ask for and change them. Thin over MLflow."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from taxiway.domain.errors import NotFound
 from taxiway.domain.ids import ExperimentId, ProjectName, RunId
 from taxiway.domain.models import LoggedModel, ModelVersion
-from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Page, Run
+from taxiway.domain.people import Asking
+from taxiway.domain.tracking import Artifact, Experiment, MetricPoint, Page, Run, check_tags
 from taxiway.ports import ModelRegistry, Tracking
+from taxiway.services.tracking_changes import TrackingChanges
 from taxiway.store import models
 from taxiway.store.database import Database
 
@@ -16,12 +18,15 @@ PAGE = 100
 
 
 class Runs:
-    """Reads MLflow. All raise as the ports Tracking and ModelRegistry do."""
+    """Reads MLflow, and changes tags. All raise as the ports Tracking and ModelRegistry do."""
 
-    def __init__(self, *, database: Database, tracking: Tracking, registry: ModelRegistry) -> None:
+    def __init__(
+        self, *, database: Database, tracking: Tracking, registry: ModelRegistry, changes: TrackingChanges
+    ) -> None:
         self._database = database
         self._tracking = tracking
         self._registry = registry
+        self._changes = changes
 
     async def experiments(
         self, project: ProjectName, *, name_contains: str | None, limit: int, cursor: str | None
@@ -64,6 +69,33 @@ class Runs:
 
     async def run(self, project: ProjectName, run: RunId) -> Run:
         """Return one run."""
+        return await self._tracking.run(project, run)
+
+    async def change_tags(
+        self, asking: Asking, project: ProjectName, run: RunId, tags: Mapping[str, str | None]
+    ) -> Run:
+        """Set a run's tags, None takes one away; return the run. Raises InvalidInput for MLflow's own tags."""
+        check_tags(tags)
+        found = await self._tracking.run(project, run)
+        await self._changes.begin(
+            asking, project=project, method="tags", about=f"run_id={run}", action="tracking.change"
+        )
+        await self._tracking.change_tags(project, found.id, tags)
+        return await self._tracking.run(project, run)
+
+    async def delete(self, asking: Asking, project: ProjectName, run: RunId) -> None:
+        """Mark a run as deleted; model versions that were made of it keep their own copy."""
+        found = await self._tracking.run(project, run)
+        await self._changes.begin(asking, project=project, method="delete", about=f"run_id={run}")
+        await self._tracking.delete_run(project, found.id)
+
+    async def restore(self, asking: Asking, project: ProjectName, run: RunId) -> Run:
+        """Take a deleted run back; return it."""
+        found = await self._tracking.run(project, run)
+        await self._changes.begin(
+            asking, project=project, method="restore", about=f"run_id={run}", action="tracking.change"
+        )
+        await self._tracking.restore_run(project, found.id)
         return await self._tracking.run(project, run)
 
     async def metric_history(

@@ -1,4 +1,4 @@
-"""What MLflow's own clients take away through Taxiway: an audit entry each."""
+"""What is passed on to MLflow and takes something away or changes it by the console: an audit entry each."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ class TrackingChanges:
         self._database = database
         self._now = now
 
-    async def begin(self, asking: Asking, *, project: ProjectName, method: str, about: str) -> None:
-        """Write that a destructive call is passed on. Before it is: what cannot be written down is not done.
+    async def begin(
+        self, asking: Asking, *, project: ProjectName, method: str, about: str, action: str = "tracking.delete"
+    ) -> None:
+        """Write that a call is passed on. Before it is: what cannot be written down is not done.
 
         MLflow's database is another one, so no transaction holds both; MLflow may still refuse the call.
         """
@@ -30,7 +32,7 @@ class TrackingChanges:
                 tx,
                 at=self._now(),
                 asking=asking,
-                action="tracking.delete",
+                action=action,
                 object_kind=SubjectKind.TRACKING,
                 object=named[:MOST_LETTERS],
                 project=project,

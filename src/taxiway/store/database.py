@@ -47,20 +47,25 @@ class Database:
                 await connection.rollback()
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
+    async def write(self, *, dry_run: bool = False) -> AsyncIterator[Transaction]:
         """Open a transaction that commits when the block ends without an error, and else leaves no trace.
 
-        On SQLite one writer at a time holds the file's write lock from the beginning.
+        A ``dry_run`` leaves none either: all is done and checked as it would be, and taken back at the end. On SQLite
+        one writer at a time holds the file's write lock from the beginning.
         """
         try:
             if self.is_sqlite:
                 async with self._writer, self.engine.connect() as connection:
                     await connection.execution_options(taxiway_immediate=True)
-                    async with connection.begin():
+                    async with connection.begin() as transaction:
                         yield connection
+                        if dry_run:
+                            await transaction.rollback()
             else:
-                async with self.engine.begin() as connection:
+                async with self.engine.connect() as connection, connection.begin() as transaction:
                     yield connection
+                    if dry_run:
+                        await transaction.rollback()
         finally:
             self.writes += 1
 

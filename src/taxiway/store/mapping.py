@@ -13,12 +13,14 @@ from taxiway.domain.autoscaling import AutoscalingPolicy
 from taxiway.domain.conditions import Condition, Failure, Phase
 from taxiway.domain.conversions import Conversion
 from taxiway.domain.environments import EnvironmentRequest
+from taxiway.domain.gates import GateResult
 from taxiway.domain.models import LoggedModelRef, ModelFacts
-from taxiway.domain.promotions import GateResult
+from taxiway.domain.people import Asking
 from taxiway.domain.quotas import Quota
 from taxiway.domain.revisions import ScoringOptions
 from taxiway.domain.rollouts import Served, Strategy
 from taxiway.domain.scrubs import Damage
+from taxiway.domain.thresholds import Threshold
 
 T = TypeVar("T")
 
@@ -50,5 +52,7 @@ autoscaling = Document[AutoscalingPolicy | None](TypeAdapter(AutoscalingPolicy |
 quota = Document[Quota | None](TypeAdapter(Quota | None))
 served = Document[Served](TypeAdapter(Served))
 strategy = Document[Strategy](TypeAdapter(Strategy))
+thresholds = Document[tuple[Threshold, ...]](TypeAdapter(tuple[Threshold, ...]))
+asking = Document[Asking](TypeAdapter(Asking))
 damages = Document[tuple[Damage, ...]](TypeAdapter(tuple[Damage, ...]))
 conversion = Document[Conversion](TypeAdapter(Conversion))

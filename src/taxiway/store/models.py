@@ -11,6 +11,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from taxiway.domain.errors import NotFound
 from taxiway.domain.ids import DeploymentId, ModelName, ModelVersionId, ProjectName, RunId, UserId
 from taxiway.domain.models import Environment, ModelVersion
+from taxiway.domain.thresholds import Threshold
 from taxiway.store import mapping, schema
 from taxiway.store.database import Transaction
 from taxiway.store.times import from_microseconds, to_microseconds
@@ -33,6 +34,7 @@ def _version(row: Row[Any]) -> ModelVersion:
         owner=UserId(row.owner),
         created_at=from_microseconds(row.created_at),
         tags=row.tags,
+        metrics=row.metrics,
         environment=Environment(row.environment),
         deployment=None if row.deployment is None else DeploymentId(row.deployment),
     )
@@ -60,6 +62,7 @@ async def insert_version(tx: Transaction, version: ModelVersion) -> None:
             owner=version.owner,
             created_at=to_microseconds(version.created_at),
             tags=dict(version.tags),
+            metrics=dict(version.metrics),
             environment=version.environment.value,
         )
     )
@@ -99,6 +102,22 @@ async def version_before(tx: Transaction, version: ModelVersion) -> ModelVersion
 async def set_tags(tx: Transaction, key: ModelVersionId, tags: Mapping[str, str]) -> None:
     """Replace a version's tags."""
     await tx.execute(update(T).where(T.c.id == key).values(tags=dict(tags)))
+
+
+async def thresholds_of(tx: Transaction, project: ProjectName, model: ModelName) -> Sequence[Threshold]:
+    """Return a model's thresholds. Raises NotFound."""
+    row = (await tx.execute(select(M.c.thresholds).where(M.c.project == project, M.c.name == model))).first()
+    if row is None:
+        raise NotFound(f"Project {project} has no model '{model}'.", hint="List them with `taxiway model list`.")
+    return mapping.thresholds.load(row.thresholds)
+
+
+async def set_thresholds(
+    tx: Transaction, project: ProjectName, model: ModelName, thresholds: Sequence[Threshold]
+) -> None:
+    """Replace a model's thresholds."""
+    document = mapping.thresholds.dump(tuple(thresholds))
+    await tx.execute(update(M).where(M.c.project == project, M.c.name == model).values(thresholds=document))
 
 
 async def delete_version(tx: Transaction, version: ModelVersion) -> bool:

@@ -120,6 +120,7 @@ models = Table(
     Column("name", String(40), primary_key=True),
     Column("created_at", Microseconds, nullable=False),
     Column("created_by", String(40), nullable=False),
+    Column("thresholds", Document, nullable=False, default=[]),
 )
 
 model_versions = Table(
@@ -135,6 +136,7 @@ model_versions = Table(
     Column("owner", ForeignKey("users.id"), nullable=False),
     Column("created_at", Microseconds, nullable=False),
     Column("tags", Document, nullable=False),
+    Column("metrics", Document, nullable=False, default={}),
     Column("environment", String(20), nullable=False),
     Index(None, "run_id"),
 )
@@ -256,6 +258,22 @@ promotions = Table(
     Column("promoted_by", String(80), nullable=False),
     Column("promoted_at", Microseconds, nullable=False),
     Index(None, "deployment"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("deployment", String(40), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("wanted", Document, nullable=False),
+    Column("asking", Document, nullable=False),
+    Column("asked_at", Microseconds, nullable=False),
+    Column("decision", String(10), nullable=False),
+    Column("decided_by", String(80), nullable=False, default=""),
+    Column("decided_at", Microseconds),
+    Column("reason", Text, nullable=False, default=""),
+    Index(None, "asked_at"),
 )
 
 rollouts = Table(

@@ -78,6 +78,26 @@ class SignatureOut(Out):
     params: Any = None
 
 
+class ThresholdIn(In):
+    """What a run's metric must reach before its model goes to production."""
+
+    metric: str = Field(max_length=250)
+    bound: Literal[">=", "<="] = Field(description="On which side of the value the metric must be.")
+    value: float
+
+
+class ThresholdsIn(In):
+    """All thresholds of a model."""
+
+    thresholds: list[ThresholdIn] = Field(max_length=50)
+
+
+class ThresholdList(Out):
+    """All thresholds of a model."""
+
+    items: list[ThresholdIn]
+
+
 class FactsOut(Out):
     """What the files beside a model say of it."""
 

@@ -13,6 +13,8 @@ class ProblemErrorOut(Out):
     location: str = Field(description="Where it was given: body, query, path or header.", examples=["body"])
     pointer: str = Field(description="JSON pointer to it; '' is the whole.", examples=["/memory"])
     detail: str = Field(examples=["Memory must be a number with a unit of k, M, G, T, Ki, Mi, Gi or Ti."])
+    begins: int | None = Field(None, description="Where in a text the wrong part begins, in letters from 0.")
+    ends: int | None = Field(None, description="And ends; the letter there is right again.")
 
 
 class ProblemOut(Out):

@@ -42,6 +42,7 @@ class PolicyIn(In):
     down_percent: float = 100
     down_period_seconds: float = 15
     schedules: list[ScheduleIn] = Field([], max_length=20)
+    idle_seconds: float = Field(300, description="The last pod is stopped after so long without a request, if at all.")
 
 
 class ScheduleOut(Out):
@@ -70,6 +71,7 @@ class PolicyOut(Out):
     down_percent: float
     down_period_seconds: float
     schedules: list[ScheduleOut]
+    idle_seconds: float
 
 
 class StrategyIn(In):
@@ -133,7 +135,7 @@ class PromotionIn(In):
     customer: str | None = Field(None, max_length=80, description="Whom it serves; needed for a new one.")
     memory: str | None = Field(None, max_length=40, description="Of a pod; left out: as it is, or as in staging.")
     cpus: str | None = Field(None, max_length=40)
-    min_pods: int | None = Field(None, ge=1, le=100)
+    min_pods: int | None = Field(None, ge=0, le=100)
     max_pods: int | None = Field(None, ge=1, le=100)
     needs_token: bool | None = None
     quota_per_second: float | None = Field(None, description="Requests a second of each caller; 0 ends the quota.")
@@ -149,7 +151,7 @@ class ProductionConfigurationIn(In):
 
     memory: str | None = Field(None, max_length=40)
     cpus: str | None = Field(None, max_length=40)
-    min_pods: int | None = Field(None, ge=1, le=100)
+    min_pods: int | None = Field(None, ge=0, le=100)
     max_pods: int | None = Field(None, ge=1, le=100)
     needs_token: bool | None = None
     quota_per_second: float | None = Field(None, description="Requests a second of each caller; 0 ends the quota.")
@@ -163,6 +165,38 @@ class RollbackIn(In):
 
     reason: str = Field(max_length=500, description="Why; it is kept with the act.")
     revision: int | None = Field(None, ge=1, description="Its number; none: the newest earlier one that differs.")
+
+
+class DecisionIn(In):
+    """What becomes of a promotion that waits."""
+
+    decision: Literal["approved", "rejected", "withdrawn"]
+    reason: str = Field("", max_length=500)
+
+
+class ApprovalOut(Out):
+    """A promotion that another administrator has to approve, or had to."""
+
+    id: str
+    name: str = Field(description="The production deployment's name.")
+    customer: str = Field(description="Empty: as it is.")
+    project: str
+    model: str
+    version: int
+    digest: str
+    reason: str
+    asked_by: str
+    asked_at: datetime
+    decision: Literal["waiting", "approved", "rejected", "withdrawn"]
+    decided_by: str
+    decided_at: datetime | None
+    decision_reason: str
+
+
+class ApprovalList(Out):
+    """Promotions that wait, then those that were decided last."""
+
+    items: list[ApprovalOut]
 
 
 class GateOut(Out):
@@ -303,6 +337,7 @@ class PromotionOut(Out):
     """What a promotion did, or would do."""
 
     is_done: bool
+    waits_as: str = Field(description="The id under which it waits for another administrator; empty: it does not.")
     gates: list[GateOut]
     changes: list[ContractChangeOut]
     before: ProductionOut | None

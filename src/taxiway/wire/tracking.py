@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from taxiway.wire import Out
+from pydantic import Field
+
+from taxiway.wire import In, Out
 
 
 class ExperimentOut(Out):
@@ -38,6 +40,13 @@ class RunOut(Out):
     metrics: dict[str, float | None]
     tags: dict[str, str]
     has_logged_model: bool
+    is_deleted: bool = False
+
+
+class RunChangeIn(In):
+    """Change a run's tags; those that are not named stay. The notes are the tag `mlflow.note.content`."""
+
+    tags: dict[str, str | None] = Field(max_length=50, description="null takes a tag away.")
 
 
 class RunPage(Out):

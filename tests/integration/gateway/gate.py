@@ -60,6 +60,10 @@ class Gate:
         return self.root / "control.sock"
 
     @property
+    def activator_socket(self) -> Path:
+        return self.root / "activator.sock"
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -71,6 +75,7 @@ class Gate:
             metrics_port=self.metrics_port,
             admin_socket=self.admin_socket,
             control_socket=self.control_socket,
+            activator_socket=self.activator_socket,
             public_keys=self.signer.public_keys(),
             limits=limits,
         )

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from taxiway.domain.errors import InvalidInput, LimitReached, MalformedModel, NotFound, TrackingUnavailable
+from taxiway.domain.errors import (
+    InvalidFilter,
+    InvalidInput,
+    LimitReached,
+    MalformedModel,
+    NotFound,
+    TrackingUnavailable,
+)
 from taxiway.domain.ids import ExperimentId, ModelName, ModelVersionId, ProjectName, RunId
 from taxiway.domain.models import FileFormat, LoggedModelRef
 from taxiway.registry.artifacts import FolderLimits
@@ -77,6 +84,54 @@ async def test_what_mlflow_refuses_is_invalid_and_not_repeated(
             await tracking.run(project, unknown)
     with pytest.raises(NotFound):
         await tracking.run(await a_project(connection), RunId(run))
+
+
+async def test_a_wrong_filter_is_told_with_its_place(connection: MLflowConnection, project: ProjectName) -> None:
+    tracking = MLflowTracking(connection)
+    experiment, _ = await make_run(connection, project)
+    for where, wrong in (
+        ("metric.auc > 1 and bananas.x = '1'", "bananas"),
+        ("attributes.colour = 'red'", "colour"),
+        ("metrics.auc > 'much'", "'much'"),
+        ("params.depth = 3", "3"),
+        ("attributes.start_time > 'today'", "'today'"),
+        ("metrics.auc LIKE 5", "LIKE"),
+        ("params.depth > '3'", ">"),
+        ("params.depth = '3' or metrics.auc > 1", "or"),
+        ("datasets.colour = 'red'", "colour"),
+    ):
+        with pytest.raises(InvalidFilter) as refusal:
+            await tracking.runs(
+                project, experiments=[ExperimentId(experiment)], where=where, order_by=(), limit=5, cursor=None
+            )
+        place = refusal.value.place
+        assert place is not None, where
+        assert where[slice(*place)] == wrong, (where, refusal.value.message)
+        assert refusal.value.message != "MLflow does not accept the filter."
+
+
+async def test_tags_change_and_runs_go_and_come_back(connection: MLflowConnection, project: ProjectName) -> None:
+    tracking = MLflowTracking(connection)
+    experiment, name = await make_run(connection, project)
+    run = RunId(name)
+    await tracking.change_tags(project, run, {"team": "risk", "mlflow.note.content": "Good.\n<b>"})
+    await tracking.change_tags(project, run, {"team": None, "none": None, "stage": "late"})
+    tags = (await tracking.run(project, run)).tags
+    assert (tags.get("team"), tags["stage"], tags["mlflow.note.content"]) == (None, "late", "Good.\n<b>")
+
+    for _twice in range(2):
+        await tracking.delete_run(project, run)
+    listed = await tracking.runs(
+        project, experiments=[ExperimentId(experiment)], where="", order_by=(), limit=5, cursor=None
+    )
+    assert (listed.items, (await tracking.run(project, run)).is_deleted) == ((), True)
+    with pytest.raises(InvalidInput):
+        await tracking.change_tags(project, run, {"team": "risk"})
+    for _twice in range(2):
+        await tracking.restore_run(project, run)
+    assert not (await tracking.run(project, run)).is_deleted
+    with pytest.raises(NotFound):
+        await tracking.delete_run(await a_project(connection), run)
 
 
 async def test_artifacts(connection: MLflowConnection, project: ProjectName) -> None:

@@ -35,6 +35,16 @@ assert config["job"] == "prove", config
 line = {{"phase": "proven", "seconds": 0.1, "detail": json.loads({json.dumps(json.dumps(PROOF))})}}
 os.write(int(os.environ["TAXIWAY_REPORT_FD"]), json.dumps(line).encode() + b"\\n")
 """
+EXAMINES = (
+    TELLS
+    + """
+import time
+time.sleep(0.5)
+found = {"invariants": [{"name": "amount", "holds": False, "message": "it falls"}], "packages": [["sklearn", 2]]}
+line = {"phase": "examined", "seconds": 0.5, "detail": found}
+os.write(int(os.environ["TAXIWAY_REPORT_FD"]), json.dumps(line).encode() + b"\\n")
+"""
+)
 FAILS = """
 import json, os
 failed = {"reason": "MissingPackage", "message": "The model needs more.", "hint": "", "retryable": False}
@@ -108,7 +118,7 @@ async def test_what_a_job_reports_is_kept_and_found_again(workshop: Workshop, le
     assert seen.proof is not None
     assert (seen.state, seen.proof.path, seen.proof.rows) == (ProofState.DONE, "plan", 5)
     assert json.loads(prover.locate(SPEC).read_text()) == PROOF
-    assert not list((workshop.root / "proofs" / "jobs").iterdir())
+    await all_ended(prover, workshop)
     other = workshop.prover(HANGS)
     await other.begin(SPEC)
     assert (await other.observe(SPEC)) == seen, "another process finds it and begins nothing"
@@ -116,6 +126,38 @@ async def test_what_a_job_reports_is_kept_and_found_again(workshop: Workshop, le
     assert (await other.observe(larger)) == seen, "a worker has one thread, however many workers there are"
     changed = replace(SPEC, environment=EnvironmentId("other"))
     assert await other.observe(changed) is None, "other versions may change the last bits"
+
+
+async def all_ended(prover: ProcessProver, workshop: Workshop) -> None:
+    """Look until no job is left; a proof counts before its job ends, since that goes on to examine the model."""
+    async with asyncio.timeout(20):
+        while list((workshop.root / "proofs" / "jobs").iterdir()):
+            await asyncio.sleep(0.05)
+            await prover.observe(SPEC)
+
+
+async def test_the_proof_counts_before_the_model_is_examined(workshop: Workshop) -> None:
+    prover = workshop.prover(EXAMINES)
+    await prover.begin(SPEC)
+    seen = await end_of(prover)
+    assert seen is not None
+    assert seen.state is ProofState.DONE
+    assert await prover.examination(SPEC) is None
+    await all_ended(prover, workshop)
+    found = await prover.examination(SPEC)
+    assert found is not None
+    assert (found.invariants[0].name, found.invariants[0].holds, found.packages) == ("amount", False, (("sklearn", 2),))
+    other = workshop.prover(HANGS)
+    assert await other.examination(SPEC) == found, "another process finds it"
+
+
+async def test_a_model_that_cannot_be_loaded_has_not_been_examined(workshop: Workshop) -> None:
+    prover = workshop.prover(FAILS)
+    await prover.begin(SPEC)
+    await end_of(prover)
+    found = await prover.examination(SPEC)
+    assert found is not None
+    assert found.trouble == "The model needs more."
 
 
 async def test_a_failure_is_told_to_the_pods_and_tried_again_when_asked(workshop: Workshop) -> None:

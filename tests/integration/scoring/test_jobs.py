@@ -53,11 +53,54 @@ def run(place: Path, config: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]
 
 def test_a_proof_is_reported(tmp_path: Path, config: dict[str, Any]) -> None:
     code, reports = run(tmp_path, {**config, "job": "prove"})
-    assert (code, [report.get("phase") for report in reports]) == (0, ["verified", "proven"])
-    proof = read_proof(reports[-1]["detail"])
+    assert (code, [report.get("phase") for report in reports]) == (0, ["verified", "proven", "examined"])
+    proof = read_proof(reports[1]["detail"])
     assert proof is not None
     assert (proof.path, proof.reason, proof.needs_mlflow) == ("plan", "", False)
     assert proof.rows > 1_000
+    examined = reports[-1]["detail"]
+    assert (examined["invariants"], examined["trouble"], examined["acts"]) == ([], "", [])
+    assert "sklearn" in dict(map(tuple, examined["packages"]))
+
+
+INVARIANTS = """
+from taxiway_scoring.invariants import answers_without, never_falls
+
+
+def check_more_never_costs_less(predict, example):
+    never_falls(predict, example, "a", [0.0, 1.0, 2.0])
+
+
+def check_b_may_be_missing(predict, example):
+    answers_without(predict, example, ["b"])
+"""
+
+
+def test_invariants_that_were_logged_with_a_model_are_tried(tmp_path: Path) -> None:
+    import mlflow
+    import numpy as np
+    import pandas as pd
+    from mlflow.models import infer_signature
+    from sklearn.linear_model import LinearRegression
+
+    rows = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, 0.0, 1.0]})
+    model = LinearRegression().fit(rows, np.array([0.0, 1.0, 2.0]))
+    home = tmp_path / "snapshot"
+    home.mkdir()
+    (tmp_path / "taxiway_invariants.py").write_text(INVARIANTS)
+    mlflow.sklearn.save_model(
+        model, str(home / "files"), signature=infer_signature(rows, model.predict(rows)), input_example=rows,
+        code_paths=[str(tmp_path / "taxiway_invariants.py")], pip_requirements=["scikit-learn"],
+    )  # fmt: skip
+    listed = manifest.dump(manifest.build(home / "files"))
+    (home / "manifest.json").write_bytes(listed)
+    told = {"snapshot": str(home), "manifest_digest": manifest.digest(listed), "threads": 1, "job": "prove"}
+    code, reports = run(tmp_path, told)
+    assert code == 0, reports
+    broken, held = reports[-1]["detail"]["invariants"]
+    assert (held["name"], held["holds"]) == ("more never costs less", True)
+    assert (broken["name"], broken["holds"]) == ("b may be missing", False)
+    assert broken["message"].startswith("ValueError: Input X contains NaN")
 
 
 def test_kept_requests_are_compared_and_a_difference_is_reported(tmp_path: Path, config: dict[str, Any]) -> None:

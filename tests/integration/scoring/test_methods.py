@@ -18,7 +18,7 @@ from taxiway_scoring import manifest
 from taxiway_scoring.__main__ import load, read_model
 from taxiway_scoring.decoding import Decoder
 from taxiway_scoring.failures import LoadFailed
-from taxiway_scoring.jobs import run_proof
+from taxiway_scoring.jobs import ProofRun
 from taxiway_scoring.proof import same
 from taxiway_scoring.serving import Loaded, Served, choose
 from tests.integration.scoring.test_jobs import run
@@ -111,7 +111,7 @@ def test_every_path_answers_as_the_models_own_method(tmp_path: Path, case: str) 
     frame = a_frame(40, 2)
     expected = [call(frame), *(call(frame.iloc[[at]]) for at in range(5))]
 
-    proof = run_proof(files, metadata, contract, {"method": method})
+    proof = ProofRun(files, metadata, contract, {"method": method}).prove()
     assert (proof.path, proof.reason if path == "plan" else "") == (path, "")
     for served in (
         choose(Loaded.of(files, metadata, contract, method), proof),

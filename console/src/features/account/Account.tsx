@@ -1,22 +1,11 @@
-import {
-  Alert,
-  Button,
-  Group,
-  NumberInput,
-  PasswordInput,
-  Select,
-  Stack,
-  Table,
-  Tabs,
-  Text,
-  TextInput,
-} from "@mantine/core";
+import { Alert, Button, Group, NumberInput, PasswordInput, Select, Stack, Tabs, Text, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { type FormEvent, useState } from "react";
 import { useNavigate } from "react-router";
 import { useAct, useGet, useWhoAmI } from "../../api/hooks";
 import type { Schema } from "../../api/types";
 import { ErrorBox, Facts, Page, Panel, Shown, Snippet, Time } from "../../parts/Bits";
+import { Rows } from "../../parts/Rows";
 import { useUrl } from "../../parts/useUrl";
 
 export default function Account() {
@@ -108,53 +97,35 @@ function Tokens() {
       <Panel title="API tokens" pad={0}>
         <Shown of={found}>
           {(list) => (
-            <Table.ScrollContainer minWidth={560}>
-              <Table>
-                <Table.Thead>
-                  <Table.Tr>
-                    <Table.Th>Name</Table.Th>
-                    <Table.Th>Project</Table.Th>
-                    <Table.Th>Made</Table.Th>
-                    <Table.Th>Used</Table.Th>
-                    <Table.Th>Expires</Table.Th>
-                    <Table.Th />
-                  </Table.Tr>
-                </Table.Thead>
-                <Table.Tbody>
-                  {list.items.map((token) => (
-                    <Table.Tr key={token.id}>
-                      <Table.Td>{token.name}</Table.Td>
-                      <Table.Td>{token.project ?? "–"}</Table.Td>
-                      <Table.Td>
-                        <Time at={token.created_at} />
-                      </Table.Td>
-                      <Table.Td>
-                        <Time at={token.used_at} />
-                      </Table.Td>
-                      <Table.Td>
-                        <Time at={token.expires_at} />
-                      </Table.Td>
-                      <Table.Td ta="right">
-                        {token.revoked_at ? (
-                          <Text size="xs" c="dimmed">
-                            revoked
-                          </Text>
-                        ) : (
-                          <Button
-                            size="compact-xs"
-                            variant="subtle"
-                            color="red"
-                            onClick={() => revoke.mutate({ method: "DELETE", path: `/tokens/${token.id}` })}
-                          >
-                            Revoke
-                          </Button>
-                        )}
-                      </Table.Td>
-                    </Table.Tr>
-                  ))}
-                </Table.Tbody>
-              </Table>
-            </Table.ScrollContainer>
+            <Rows
+              of={list.items}
+              keyOf={(token) => token.id}
+              columns={[
+                { label: "Name", cell: (token) => token.name },
+                { label: "Project", cell: (token) => token.project ?? "–" },
+                { label: "Made", cell: (token) => <Time at={token.created_at} /> },
+                { label: "Used", cell: (token) => <Time at={token.used_at} /> },
+                { label: "Expires", cell: (token) => <Time at={token.expires_at} /> },
+                {
+                  label: "",
+                  cell: (token) =>
+                    token.revoked_at ? (
+                      <Text size="xs" c="dimmed">
+                        revoked
+                      </Text>
+                    ) : (
+                      <Button
+                        size="compact-xs"
+                        variant="subtle"
+                        color="red"
+                        onClick={() => revoke.mutate({ method: "DELETE", path: `/tokens/${token.id}` })}
+                      >
+                        Revoke
+                      </Button>
+                    ),
+                },
+              ]}
+            />
           )}
         </Shown>
       </Panel>
@@ -169,51 +140,34 @@ function Sessions() {
     <Panel title="Where you are signed in" pad={0}>
       <Shown of={found}>
         {(list) => (
-          <Table.ScrollContainer minWidth={560}>
-            <Table>
-              <Table.Thead>
-                <Table.Tr>
-                  <Table.Th>Browser</Table.Th>
-                  <Table.Th>From</Table.Th>
-                  <Table.Th>Since</Table.Th>
-                  <Table.Th>Seen</Table.Th>
-                  <Table.Th />
-                </Table.Tr>
-              </Table.Thead>
-              <Table.Tbody>
-                {list.items.map((session) => (
-                  <Table.Tr key={session.id}>
-                    <Table.Td maw={320} style={{ overflowWrap: "anywhere" }}>
-                      {session.user_agent || "–"}
-                    </Table.Td>
-                    <Table.Td>{session.source}</Table.Td>
-                    <Table.Td>
-                      <Time at={session.created_at} />
-                    </Table.Td>
-                    <Table.Td>
-                      <Time at={session.seen_at} />
-                    </Table.Td>
-                    <Table.Td ta="right">
-                      {session.is_this ? (
-                        <Text size="xs" c="dimmed">
-                          this one
-                        </Text>
-                      ) : (
-                        <Button
-                          size="compact-xs"
-                          variant="subtle"
-                          color="red"
-                          onClick={() => end.mutate({ method: "DELETE", path: `/sessions/${session.id}` })}
-                        >
-                          End
-                        </Button>
-                      )}
-                    </Table.Td>
-                  </Table.Tr>
-                ))}
-              </Table.Tbody>
-            </Table>
-          </Table.ScrollContainer>
+          <Rows
+            of={list.items}
+            keyOf={(session) => session.id}
+            columns={[
+              { label: "Browser", cell: (session) => session.user_agent || "–" },
+              { label: "From", cell: (session) => session.source },
+              { label: "Since", cell: (session) => <Time at={session.created_at} /> },
+              { label: "Seen", cell: (session) => <Time at={session.seen_at} /> },
+              {
+                label: "",
+                cell: (session) =>
+                  session.is_this ? (
+                    <Text size="xs" c="dimmed">
+                      this one
+                    </Text>
+                  ) : (
+                    <Button
+                      size="compact-xs"
+                      variant="subtle"
+                      color="red"
+                      onClick={() => end.mutate({ method: "DELETE", path: `/sessions/${session.id}` })}
+                    >
+                      End
+                    </Button>
+                  ),
+              },
+            ]}
+          />
         )}
       </Shown>
     </Panel>

@@ -4,6 +4,7 @@ import { part } from "../../api/client";
 import { useAct, useGet } from "../../api/hooks";
 import type { Schema } from "../../api/types";
 import { Empty, ErrorBox, Panel, Shown } from "../../parts/Bits";
+import { ProjectActions } from "./ProjectActions";
 
 export function Projects() {
   const found = useGet<Schema<"ProjectPage">>("/projects", { query: { limit: 200 } });
@@ -65,7 +66,7 @@ function Project({ of, users }: { of: Schema<"ProjectOut">; users: string[] }) {
   const act = useAct<unknown>();
   const names = (members.data?.items ?? []).map((member) => member.name);
   return (
-    <Panel title={of.name}>
+    <Panel title={of.name} actions={<ProjectActions of={of} />}>
       <Stack gap="xs">
         {of.description && (
           <Text size="sm" c="dimmed">

@@ -4,6 +4,7 @@ import type { Schema } from "../../api/types";
 import { Facts, Panel, Shown } from "../../parts/Bits";
 import { bytes } from "../../parts/format";
 import { useUrl } from "../../parts/useUrl";
+import { Scrubs } from "./Scrubs";
 
 export function System() {
   const platform = useGet<Schema<"PlatformOut">>("/platform", { every: 5000 });
@@ -53,6 +54,7 @@ export function System() {
           </>
         )}
       </Shown>
+      <Scrubs />
       <Panel
         title="Log"
         actions={

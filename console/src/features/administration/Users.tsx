@@ -1,15 +1,18 @@
-import { Button, Group, PasswordInput, Select, Stack, Table, TextInput } from "@mantine/core";
+import { Button, Group, PasswordInput, Select, Stack, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useState } from "react";
 import { part } from "../../api/client";
 import { useAct, useGet, useWhoAmI } from "../../api/hooks";
 import type { Schema } from "../../api/types";
 import { ErrorBox, Panel, Shown, Time } from "../../parts/Bits";
+import { Rows } from "../../parts/Rows";
+import { UserActions } from "./UserActions";
 
 const ROLES = ["data-scientist", "administrator"];
 
 export function Users() {
   const who = useWhoAmI();
+  const isSelf = (name: string) => name === who.data?.name;
   const found = useGet<Schema<"UserPage">>("/users", { query: { limit: 200 } });
   const add = useAct<unknown>();
   const change = useAct<unknown>();
@@ -63,69 +66,33 @@ export function Users() {
         <ErrorBox problem={change.error} />
         <Shown of={found}>
           {(page) => (
-            <Table.ScrollContainer minWidth={560}>
-              <Table>
-                <Table.Thead>
-                  <Table.Tr>
-                    <Table.Th>Name</Table.Th>
-                    <Table.Th>Role</Table.Th>
-                    <Table.Th>Since</Table.Th>
-                    <Table.Th />
-                  </Table.Tr>
-                </Table.Thead>
-                <Table.Tbody>
-                  {page.items.map((user) => {
-                    const isSelf = user.name === who.data?.name;
-                    return (
-                      <Table.Tr key={user.name} opacity={user.is_disabled ? 0.6 : 1}>
-                        <Table.Td>
-                          {user.name}
-                          {user.is_disabled ? " (disabled)" : ""}
-                        </Table.Td>
-                        <Table.Td>
-                          <Select
-                            aria-label={`Role of ${user.name}`}
-                            w={150}
-                            data={ROLES}
-                            value={user.role}
-                            disabled={isSelf}
-                            allowDeselect={false}
-                            onChange={(value) =>
-                              value &&
-                              change.mutate({
-                                method: "PATCH",
-                                path: `/users/${part(user.name)}`,
-                                body: { role: value },
-                              })
-                            }
-                          />
-                        </Table.Td>
-                        <Table.Td>
-                          <Time at={user.created_at} />
-                        </Table.Td>
-                        <Table.Td ta="right">
-                          <Button
-                            size="compact-xs"
-                            variant="subtle"
-                            color={user.is_disabled ? "teal" : "red"}
-                            disabled={isSelf}
-                            onClick={() =>
-                              change.mutate({
-                                method: "PATCH",
-                                path: `/users/${part(user.name)}`,
-                                body: { is_disabled: !user.is_disabled },
-                              })
-                            }
-                          >
-                            {user.is_disabled ? "Enable" : "Disable"}
-                          </Button>
-                        </Table.Td>
-                      </Table.Tr>
-                    );
-                  })}
-                </Table.Tbody>
-              </Table>
-            </Table.ScrollContainer>
+            <Rows
+              of={page.items}
+              keyOf={(user) => user.name}
+              isFaded={(user) => user.is_disabled}
+              columns={[
+                { label: "Name", cell: (user) => `${user.name}${user.is_disabled ? " (disabled)" : ""}` },
+                {
+                  label: "Role",
+                  cell: (user) => (
+                    <Select
+                      aria-label={`Role of ${user.name}`}
+                      w={150}
+                      data={ROLES}
+                      value={user.role}
+                      disabled={isSelf(user.name)}
+                      allowDeselect={false}
+                      onChange={(value) =>
+                        value &&
+                        change.mutate({ method: "PATCH", path: `/users/${part(user.name)}`, body: { role: value } })
+                      }
+                    />
+                  ),
+                },
+                { label: "Since", cell: (user) => <Time at={user.created_at} /> },
+                { label: "", cell: (user) => !isSelf(user.name) && <UserActions of={user} /> },
+              ]}
+            />
           )}
         </Shown>
       </Panel>

@@ -1,118 +1,79 @@
-import { Group, NumberInput, SimpleGrid, Stack, Switch, Text, TextInput } from "@mantine/core";
+import { Group, Stack, Text } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useState } from "react";
 import { useAct } from "../../api/hooks";
 import type { ProductionDetail } from "../../api/types";
 import { ErrorBox, Guarded, Panel, Snippet } from "../../parts/Bits";
-import { type Policy, PolicyFields, policyBody } from "../../parts/PolicyFields";
-import { type Rollout, RolloutFields, rolloutBody } from "../../parts/RolloutFields";
+import { PolicyFields } from "../../parts/PolicyFields";
+import { isFine, isSamePolicy, policyBody, policyOf, sayPolicy, shortPolicy } from "../../parts/policy";
+import { AT_ONCE, type Rollout, RolloutFields, rolloutBody, rolloutWords } from "../../parts/RolloutFields";
+import { quotaBody, type Size, SizeFields, sizeBody } from "../../parts/SizeFields";
+
+/** What is sent: the changes alone; what is left out stays. */
+const changed = (was: object, becomes: object) => {
+  const before = Object.values(was);
+  return Object.fromEntries(Object.entries(becomes).filter(([, value], number) => value !== before[number]));
+};
+const access = (needsToken: boolean) => (needsToken ? "with a token" : "open");
+const limit = (quota: number | string, burst: number | string) =>
+  Number(quota) === 0 ? "none" : `${quota} a second${burst === "" ? "" : `, ${burst} above it`}`;
 
 export function Configure({ base, of, remove }: { base: string; of: ProductionDetail; remove: () => void }) {
-  const [memory, setMemory] = useState(of.resources.memory);
-  const [cpus, setCpus] = useState(of.resources.cpus);
-  const [least, setLeast] = useState<number | string>(of.min_pods);
-  const [most, setMost] = useState<number | string>(of.max_pods);
-  const [needsToken, setNeedsToken] = useState(of.needs_token);
-  const present: Policy = of.autoscaling
-    ? { metric: of.autoscaling.metric, target: of.autoscaling.target }
-    : { metric: "none", target: 0 };
-  const [policy, setPolicy] = useState<Policy>(present);
-  const [rollout, setRollout] = useState<Rollout>({ kind: "all", steps: "5, 25, 50", seconds: 300, requests: 50 });
-  const [quota, setQuota] = useState<number | string>(of.quota_per_second ?? 0);
+  const present: Size = {
+    memory: of.resources.memory,
+    cpus: of.resources.cpus,
+    least: of.min_pods,
+    most: of.max_pods,
+    needsToken: of.needs_token,
+    quota: of.quota_per_second ?? 0,
+    burst: of.quota_burst ?? "",
+  };
+  const before = policyOf(of.autoscaling);
+  const [size, setSize] = useState(present);
+  const [policy, setPolicy] = useState(before);
+  const [rollout, setRollout] = useState<Rollout>(AT_ONCE);
   const act = useAct<unknown>();
   const fields = act.error?.fields ?? {};
-  const isPolicyChanged =
-    policy.metric !== present.metric || (policy.metric !== "none" && policy.target !== present.target);
-  const isFelt = memory !== of.resources.memory || cpus !== of.resources.cpus;
-  const changes: [string, string, string][] = [];
-  const note = (label: string, was: unknown, becomes: unknown) =>
-    String(was) !== String(becomes) && changes.push([label, String(was), String(becomes)]);
-  note("memory", of.resources.memory, memory);
-  note("CPUs", of.resources.cpus, cpus);
-  note("pods at least", of.min_pods, least);
-  note("pods at most", of.max_pods, most);
-  note("access", of.needs_token ? "with a token" : "open", needsToken ? "with a token" : "open");
-  if (isPolicyChanged)
-    note(
-      "autoscaling",
-      present.metric === "none" ? "off" : `${present.metric} ${present.target}`,
-      policy.metric === "none" ? "off" : `${policy.metric} ${policy.target}`,
-    );
-  note("quota of each caller", of.quota_per_second ?? 0, quota);
+  const isPolicyChanged = !isSamePolicy(policy, before);
+  const isFelt = size.memory !== present.memory || size.cpus !== present.cpus;
+  const changes = (
+    [
+      ["memory", present.memory, size.memory],
+      ["CPUs", present.cpus, size.cpus],
+      ["pods at least", present.least, size.least],
+      ["pods at most", present.most, size.most],
+      ["access", access(present.needsToken), access(size.needsToken)],
+      ["quota of each caller", limit(present.quota, present.burst), limit(size.quota, size.burst)],
+    ] as const
+  ).filter(([, was, becomes]) => String(was) !== String(becomes));
+  const body = {
+    ...changed(sizeBody(present), sizeBody(size)),
+    ...quotaBody(size, { quota: Number(present.quota), burst: present.burst }),
+    ...(isPolicyChanged ? { autoscaling: policyBody(policy) } : {}),
+    ...(isFelt && rollout.kind !== "all" ? { rollout: rolloutBody(rollout) } : {}),
+  };
+  const isChanged = changes.length > 0 || isPolicyChanged;
   const save = () =>
     act.mutate(
-      {
-        method: "PATCH",
-        path: base,
-        body: {
-          memory,
-          cpus,
-          min_pods: Number(least),
-          max_pods: Number(most),
-          needs_token: needsToken,
-          quota_per_second: Number(quota) === (of.quota_per_second ?? 0) ? null : Number(quota),
-          autoscaling: isPolicyChanged ? policyBody(policy) : null,
-          rollout: isFelt ? rolloutBody(rollout) : null,
-        },
-      },
+      { method: "PATCH", path: base, body },
       { onSuccess: () => notifications.show({ message: "Changed.", color: "teal" }) },
     );
   return (
     <Stack gap="md">
-      <Panel title="Size and autoscaling">
+      <Panel title="Size, access and autoscaling">
         <Stack gap="sm">
-          <SimpleGrid cols={{ base: 2, sm: 4 }}>
-            <TextInput
-              label="Memory of a pod"
-              value={memory}
-              onChange={(event) => setMemory(event.currentTarget.value)}
-              error={fields.memory}
-            />
-            <TextInput
-              label="CPUs of a pod"
-              value={cpus}
-              onChange={(event) => setCpus(event.currentTarget.value)}
-              error={fields.cpus}
-            />
-            <NumberInput
-              label="Pods at least"
-              min={1}
-              max={100}
-              value={least}
-              onChange={setLeast}
-              error={fields.min_pods}
-            />
-            <NumberInput
-              label="Pods at most"
-              min={1}
-              max={100}
-              value={most}
-              onChange={setMost}
-              error={fields.max_pods}
-            />
-          </SimpleGrid>
+          <SizeFields value={size} onChange={setSize} errors={fields} />
           <PolicyFields
             value={policy}
             onChange={setPolicy}
-            isFixed={Number(least) === Number(most)}
-            error={fields["autoscaling/target"]}
+            isFixed={Number(size.least) === Number(size.most)}
+            errors={fields}
           />
-          <NumberInput
-            maw={320}
-            label="Requests per second of each caller"
-            description="0: as many as they like. More are answered 429."
-            min={0}
-            value={quota}
-            onChange={setQuota}
-            error={fields.quota_per_second}
-          />
-          <Switch
-            label="Callers need an access token"
-            checked={needsToken}
-            onChange={(event) => setNeedsToken(event.currentTarget.checked)}
-          />
-          {isFelt && <RolloutFields value={rollout} onChange={setRollout} />}
-          {changes.map(([label, was, becomes]) => (
+          {isFelt && <RolloutFields value={rollout} onChange={setRollout} errors={fields} />}
+          {[
+            ...changes,
+            ...(isPolicyChanged ? [["autoscaling", sayPolicy(before), sayPolicy(policy)] as const] : []),
+          ].map(([label, was, becomes]) => (
             <Text key={label} size="sm">
               {label}:{" "}
               <Text span td="line-through" c="dimmed">
@@ -130,18 +91,24 @@ export function Configure({ base, of, remove }: { base: string; of: ProductionDe
           <Group>
             <Guarded
               label="Save"
-              allowed={changes.length > 0}
+              allowed={isChanged}
               reason="Nothing is changed yet."
               loading={act.isPending}
               onClick={save}
             />
           </Group>
-          {changes.length > 0 && (
-            <Snippet
-              label="CLI"
-              code={`taxiway production configure ${of.name} --memory ${memory} --cpus ${cpus} --min-pods ${least} --max-pods ${most}${isPolicyChanged ? ` --autoscale ${policy.metric === "none" ? "none" : `${policy.metric}=${policy.target}`}` : ""}`}
-            />
-          )}
+          {isChanged &&
+            (isPolicyChanged && isFine(policy) ? (
+              <Snippet
+                label="Python"
+                code={asPython(of.name, { ...body, autoscaling: shortPolicy(policyBody(policy)) })}
+              />
+            ) : (
+              <Snippet
+                label="CLI"
+                code={`taxiway production configure ${of.name} --memory ${size.memory} --cpus ${size.cpus} --min-pods ${size.least} --max-pods ${size.most}${isPolicyChanged ? ` --autoscale ${policy.metric === "none" ? "none" : `${policy.metric}=${policy.target}`}` : ""}${isFelt ? rolloutWords(rollout) : ""}`}
+              />
+            ))}
         </Stack>
       </Panel>
       <Panel title="Delete">
@@ -153,3 +120,20 @@ export function Configure({ base, of, remove }: { base: string; of: ProductionDe
     </Stack>
   );
 }
+
+/** JSON with lists of numbers on one line. */
+const json = (body: unknown) =>
+  JSON.stringify(body, null, 2).replaceAll(/\[[\d,\s]+\]/g, (list) =>
+    list.replaceAll(/\s+/g, "").replaceAll(",", ", "),
+  );
+
+/** The same change in Python, for what the command has no options for. */
+const asPython = (name: string, body: unknown) =>
+  [
+    "from taxiway import Client",
+    "from taxiway.wire.production import ProductionConfigurationIn",
+    "",
+    `wanted = ProductionConfigurationIn.model_validate_json('''${json(body)}''')`,
+    "with Client() as client:",
+    `    client.configure_production(${JSON.stringify(name)}, wanted)`,
+  ].join("\n");

@@ -6,6 +6,7 @@ import { Empty, Page, Panel, Shown } from "../../parts/Bits";
 import { figure, milliseconds, percent } from "../../parts/format";
 import { Status } from "../../parts/Status";
 import { useUrl } from "../../parts/useUrl";
+import { Requests } from "./Requests";
 
 export default function Deployments() {
   const [customer, setCustomer] = useUrl("customer");
@@ -25,6 +26,7 @@ export default function Deployments() {
         />
       }
     >
+      <Requests />
       <Panel pad={0}>
         <Shown of={found} rows={8}>
           {(page) => {

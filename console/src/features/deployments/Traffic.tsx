@@ -1,4 +1,4 @@
-import { Button, Group, Progress, Slider, Stack, Table, Text } from "@mantine/core";
+import { Button, Group, Progress, Slider, Stack, Table, Text, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { useAct } from "../../api/hooks";
 import type { Load, ProductionDetail } from "../../api/types";
@@ -10,9 +10,10 @@ export function Traffic({ base, of }: { base: string; of: ProductionDetail }) {
   const rollout = of.rollout;
   const act = useAct<unknown>();
   const [share, setShare] = useState(rollout?.percent ?? 0);
+  const [reason, setReason] = useState("");
   if (!rollout) return null;
   const want = (wanted: string, given?: number) =>
-    act.mutate({ method: "PATCH", path: `${base}/rollout`, body: { wanted, percent: given ?? null } });
+    act.mutate({ method: "PATCH", path: `${base}/rollout`, body: { wanted, percent: given ?? null, reason } });
   return (
     <Panel
       title={`Rollout: revision ${rollout.old_revision} → ${rollout.new_revision}, ${rollout.state}`}
@@ -86,6 +87,14 @@ export function Traffic({ base, of }: { base: string; of: ProductionDetail }) {
             Stay at {share} %
           </Button>
         </Group>
+        <TextInput
+          label="Why"
+          description="Kept with what you do next; it may stay empty."
+          maxLength={500}
+          value={reason}
+          onChange={(event) => setReason(event.currentTarget.value)}
+          error={act.error?.fields.reason}
+        />
         <Text size="xs" c="dimmed">
           The new revision alone answers at {rollout.next_url}. Begun by {rollout.begun_by}; limits:{" "}
           {rollout.max_error_rate_rise === null

@@ -1,6 +1,6 @@
-import { Anchor, Box, Group, SegmentedControl, SimpleGrid, Stack, Table, Tabs, Text, TextInput } from "@mantine/core";
+import { Anchor, Box, Group, SegmentedControl, SimpleGrid, Stack, Tabs, Text } from "@mantine/core";
 import { useQueries } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { useMemo } from "react";
 import { Link, useParams } from "react-router";
 import { get, type Problem, part } from "../../api/client";
 import { useGet } from "../../api/hooks";
@@ -12,7 +12,11 @@ import { Status } from "../../parts/Status";
 import { useUrl } from "../../parts/useUrl";
 import { Artifacts } from "./Artifacts";
 import { Convert } from "./Convert";
+import { Deleted, DeleteRun } from "./DeleteRun";
 import { LoggedModels } from "./LoggedModels";
+import { Notes } from "./Notes";
+import { Pairs } from "./Pairs";
+import { RunTags } from "./RunTags";
 
 type MetricPage = Schema<"MetricPage">;
 const MOST_CURVES = 12;
@@ -36,32 +40,41 @@ export default function RunPage() {
         { label: "Experiments", to: `/experiments?project=${project}` },
         ...(found.data ? [{ label: "Runs", to: `/experiments/${project}/${found.data.experiment_id}` }] : []),
       ]}
-      actions={<Convert project={project} run={run} runName={name} logged={logged.data} />}
+      actions={
+        found.data &&
+        !found.data.is_deleted && (
+          <>
+            <DeleteRun base={base} run={found.data} list={`/experiments/${project}/${found.data.experiment_id}`} />
+            <Convert project={project} run={run} runName={name} logged={logged.data} />
+          </>
+        )
+      }
     >
       <Shown of={found}>
         {(data) => (
-          <Tabs value={tab} onChange={(value) => setTab(value ?? "overview")}>
-            <Tabs.List mb="md">
-              <Tabs.Tab value="overview">Overview</Tabs.Tab>
-              <Tabs.Tab value="curves">Curves</Tabs.Tab>
-              <Tabs.Tab value="artifacts">Artifacts</Tabs.Tab>
-              <Tabs.Tab value="tags">Tags</Tabs.Tab>
-            </Tabs.List>
-            <Tabs.Panel value="overview">
-              <Overview run={data} project={project} logged={logged.data} />
-            </Tabs.Panel>
-            <Tabs.Panel value="curves">
-              <Curves base={base} names={Object.keys(data.metrics)} />
-            </Tabs.Panel>
-            <Tabs.Panel value="artifacts">
-              <Artifacts base={base} />
-            </Tabs.Panel>
-            <Tabs.Panel value="tags">
-              <Panel title="Tags" pad={0}>
-                <Pairs of={Object.entries(data.tags)} empty="No tags." />
-              </Panel>
-            </Tabs.Panel>
-          </Tabs>
+          <>
+            {data.is_deleted && <Deleted base={base} />}
+            <Tabs value={tab} onChange={(value) => setTab(value ?? "overview")}>
+              <Tabs.List mb="md">
+                <Tabs.Tab value="overview">Overview</Tabs.Tab>
+                <Tabs.Tab value="curves">Curves</Tabs.Tab>
+                <Tabs.Tab value="artifacts">Artifacts</Tabs.Tab>
+                <Tabs.Tab value="tags">Tags</Tabs.Tab>
+              </Tabs.List>
+              <Tabs.Panel value="overview">
+                <Overview base={base} run={data} project={project} logged={logged.data} />
+              </Tabs.Panel>
+              <Tabs.Panel value="curves">
+                <Curves base={base} names={Object.keys(data.metrics)} />
+              </Tabs.Panel>
+              <Tabs.Panel value="artifacts">
+                <Artifacts base={base} />
+              </Tabs.Panel>
+              <Tabs.Panel value="tags">
+                <RunTags base={base} run={data} />
+              </Tabs.Panel>
+            </Tabs>
+          </>
         )}
       </Shown>
     </Page>
@@ -69,16 +82,17 @@ export default function RunPage() {
 }
 
 function Overview({
+  base,
   run,
   project,
   logged,
 }: {
+  base: string;
   run: Run;
   project: string;
   logged: Schema<"LoggedModelList"> | undefined;
 }) {
   const took = run.started_at && run.ended_at ? (Date.parse(run.ended_at) - Date.parse(run.started_at)) / 1000 : null;
-  const note = run.tags["mlflow.note.content"];
   return (
     <Stack gap="md">
       <Panel>
@@ -113,12 +127,8 @@ function Overview({
             ],
           ]}
         />
-        {note && (
-          <Text size="sm" mt="md" style={{ whiteSpace: "pre-wrap" }}>
-            {note}
-          </Text>
-        )}
       </Panel>
+      <Notes base={base} run={run} />
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="md">
         <Panel title={`Metrics (${Object.keys(run.metrics).length})`} pad={0}>
           <Pairs
@@ -144,46 +154,6 @@ function VersionLink({ project, uri }: { project: string; uri: string }) {
         {model} / {version}
       </Anchor>
     </Box>
-  );
-}
-
-function Pairs({ of, empty, numbers = false }: { of: [string, string][]; empty: string; numbers?: boolean }) {
-  const [text, setText] = useState("");
-  if (of.length === 0)
-    return (
-      <Text size="sm" c="dimmed" p="md">
-        {empty}
-      </Text>
-    );
-  const shown = of.filter(([name, value]) => `${name} ${value}`.toLowerCase().includes(text.toLowerCase()));
-  return (
-    <>
-      {of.length > 10 && (
-        <TextInput
-          m="xs"
-          placeholder="Search"
-          aria-label="Search"
-          value={text}
-          onChange={(event) => setText(event.currentTarget.value)}
-        />
-      )}
-      <Box mah={420} style={{ overflow: "auto" }} tabIndex={0}>
-        <Table>
-          <Table.Tbody>
-            {shown.map(([name, value]) => (
-              <Table.Tr key={name}>
-                <Table.Td c="dimmed" w="45%" style={{ overflowWrap: "anywhere" }}>
-                  {name}
-                </Table.Td>
-                <Table.Td className={numbers ? "num" : undefined} style={{ overflowWrap: "anywhere" }}>
-                  {value}
-                </Table.Td>
-              </Table.Tr>
-            ))}
-          </Table.Tbody>
-        </Table>
-      </Box>
-    </>
   );
 }
 

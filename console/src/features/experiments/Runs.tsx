@@ -1,17 +1,6 @@
-import {
-  Anchor,
-  Button,
-  Checkbox,
-  Group,
-  Menu,
-  MultiSelect,
-  Select,
-  Text,
-  TextInput,
-  UnstyledButton,
-} from "@mantine/core";
+import { Anchor, Button, Checkbox, Group, Menu, MultiSelect, Select, Text, UnstyledButton } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { IconArrowDown, IconArrowUp, IconColumns, IconFilter, IconGitCompare } from "@tabler/icons-react";
+import { IconArrowDown, IconArrowUp, IconColumns, IconGitCompare } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState } from "react";
@@ -23,10 +12,14 @@ import { Empty, ErrorBox, Page, Waiting } from "../../parts/Bits";
 import { Status } from "../../parts/Status";
 import { useUrl } from "../../parts/useUrl";
 import { type Column, columnsOf, groupsOf, whereOf } from "./columns";
+import { knownOf } from "./filter/completion";
+import { FilterInput } from "./filter/FilterInput";
+import { tokensOf } from "./filter/tokens";
 
 type RunPage = Schema<"RunPage">;
 const ROW = 34;
 const PAGE_SIZE = 200;
+const NEWEST = 200;
 /** MLflow's own words. */
 const STATES = ["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"];
 const FIRST = 36 + 210 + 112;
@@ -39,7 +32,9 @@ export default function Runs() {
   const [hidden, setHidden] = useUrl("hide");
   const [typed, setTyped] = useState(filter);
   const [settled] = useDebouncedValue(typed, 350);
-  useEffect(() => setFilter(settled), [settled, setFilter]);
+  useEffect(() => {
+    if (!tokensOf(settled).some((token) => token.mistake)) setFilter(settled);
+  }, [settled, setFilter]);
   const experiments = useGet<Schema<"ExperimentPage">>(`/projects/${project}/experiments`, { query: { limit: 200 } });
   const name = experiments.data?.items.find((each) => each.id === experiment)?.name ?? experiment;
   const where = whereOf(filter, state);
@@ -58,7 +53,23 @@ export default function Runs() {
     placeholderData: (before) => before,
     enabled: project !== "",
   });
-  const runs = useMemo(() => found.data?.pages.flatMap((page) => page.items) ?? [], [found.data]);
+  // Names and values that are offered: those of the newest runs, whatever the filter leaves of them.
+  const [hasLooked, setHasLooked] = useState(false);
+  const newest = useGet<RunPage>(`/projects/${project}/runs`, {
+    query: { experiment, limit: NEWEST },
+    enabled: hasLooked && project !== "",
+  });
+  const known = useMemo(() => knownOf(newest.data?.items ?? []), [newest.data]);
+  const place = found.error?.places.filter;
+  const indent = typed.length - typed.trimStart().length;
+  const isAsked = filter !== "" && typed === filter;
+  // A filter that is refused leaves what the one before it found.
+  const last = useRef(found.data);
+  useEffect(() => {
+    if (found.data) last.current = found.data;
+  }, [found.data]);
+  const data = found.data ?? (filter && found.error ? last.current : undefined);
+  const runs = useMemo(() => data?.pages.flatMap((page) => page.items) ?? [], [data]);
   const columns = useMemo(() => columnsOf(runs), [runs]);
   const hides = useMemo(() => new Set(hidden.split(",").filter(Boolean)), [hidden]);
   const shown = columns.filter((column) => !hides.has(column.key));
@@ -85,16 +96,13 @@ export default function Runs() {
       }
     >
       <Group gap="xs" align="flex-start">
-        <TextInput
-          flex={1}
-          miw={220}
-          aria-label="Filter"
-          leftSection={<IconFilter size={14} />}
+        <FilterInput
           value={typed}
-          onChange={(event) => setTyped(event.currentTarget.value)}
-          placeholder="metrics.auc > 0.9 and params.trees = '200'"
-          ff="monospace"
-          error={found.error && filter ? `${found.error.message} ${found.error.hint}` : undefined}
+          onChange={setTyped}
+          onFocus={() => setHasLooked(true)}
+          known={known}
+          place={isAsked && place ? { begin: place[0] + indent, end: place[1] + indent } : undefined}
+          error={isAsked && found.error ? `${found.error.message} ${found.error.hint}` : undefined}
         />
         <Select
           w={150}

@@ -5,7 +5,6 @@ import {
   Checkbox,
   Group,
   Modal,
-  NumberInput,
   Select,
   SimpleGrid,
   Stack,
@@ -26,8 +25,10 @@ import type { Schema, VersionDetail } from "../../api/types";
 import { ErrorBox, Snippet, Waiting } from "../../parts/Bits";
 import { ContractChanges } from "../../parts/ContractChanges";
 import { bytes } from "../../parts/format";
-import { type Policy, PolicyFields, policyBody } from "../../parts/PolicyFields";
-import { type Rollout, RolloutFields, rolloutBody } from "../../parts/RolloutFields";
+import { PolicyFields } from "../../parts/PolicyFields";
+import { isFine, NO_POLICY, policyBody, policyOf, sayPolicy } from "../../parts/policy";
+import { AT_ONCE, type Rollout, RolloutFields, rolloutBody, rolloutWords } from "../../parts/RolloutFields";
+import { quotaBody, type Size, SizeFields, sizeBody } from "../../parts/SizeFields";
 
 type Plan = Schema<"PromotionOut">;
 const NEW = "a new deployment";
@@ -41,12 +42,18 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
   const [target, setTarget] = useState(NEW);
   const [name, setName] = useState(of.model);
   const [customer, setCustomer] = useState("");
-  const [memory, setMemory] = useState(of.resources.memory);
-  const [cpus, setCpus] = useState(of.resources.cpus);
-  const [least, setLeast] = useState<number | string>(1);
-  const [most, setMost] = useState<number | string>(1);
-  const [policy, setPolicy] = useState<Policy>({ metric: "none", target: 5 });
-  const [rollout, setRollout] = useState<Rollout>({ kind: "all", steps: "5, 25, 50", seconds: 300, requests: 50 });
+  const [size, setSize] = useState<Size>({
+    memory: of.resources.memory,
+    cpus: of.resources.cpus,
+    least: 1,
+    most: 1,
+    needsToken: true,
+    quota: 0,
+    burst: "",
+  });
+  const { memory, cpus, least, most } = size;
+  const [policy, setPolicy] = useState(NO_POLICY);
+  const [rollout, setRollout] = useState<Rollout>(AT_ONCE);
   const [accepts, setAccepts] = useState(false);
   const [reason, setReason] = useState("");
   const isNew = target === NEW;
@@ -55,15 +62,16 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
     setTarget(value);
     const found = production.data?.items.find((each) => each.name === value);
     if (found) {
-      setMemory(found.resources.memory);
-      setCpus(found.resources.cpus);
-      setLeast(found.min_pods);
-      setMost(found.max_pods);
-      setPolicy(
-        found.autoscaling
-          ? { metric: found.autoscaling.metric, target: found.autoscaling.target }
-          : { metric: "none", target: 5 },
-      );
+      setSize({
+        memory: found.resources.memory,
+        cpus: found.resources.cpus,
+        least: found.min_pods,
+        most: found.max_pods,
+        needsToken: found.needs_token,
+        quota: found.quota_per_second ?? 0,
+        burst: found.quota_burst ?? "",
+      });
+      setPolicy(policyOf(found.autoscaling));
     }
   };
   const body = {
@@ -72,10 +80,8 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
     version: of.version,
     name: isNew ? name : target,
     customer: isNew ? customer || null : null,
-    memory,
-    cpus,
-    min_pods: Number(least),
-    max_pods: Number(most),
+    ...sizeBody(size),
+    ...quotaBody(size, { quota: existing?.quota_per_second ?? 0, burst: existing?.quota_burst ?? "" }),
     autoscaling: policyBody(policy),
     rollout: isNew ? null : rolloutBody(rollout),
     accept_breaking: accepts,
@@ -94,18 +100,22 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
   });
   const act = useAct<Plan>();
   const go = useNavigate();
-  const failed = plan.data?.gates.filter((gate) => !gate.holds) ?? [];
+  const amiss = plan.data?.gates.filter((gate) => !gate.holds) ?? [];
+  // The server lets one that lacks nothing but an approval wait for it.
+  const failed = amiss.filter((gate) => gate.gate !== "approval");
   const deploy = () =>
     act.mutate(
       { method: "POST", path: "/production/promotions", body },
       {
         onSuccess: (done) => {
           notifications.show({
-            message: `${of.model} ${of.version} is on its way to ${done.after.name}.`,
+            message: done.waits_as
+              ? `${of.model} ${of.version} waits for another administrator's approval.`
+              : `${of.model} ${of.version} is on its way to ${done.after.name}.`,
             color: "teal",
           });
           close();
-          go(`/deployments/${done.after.name}`);
+          go(done.waits_as ? "/deployments" : `/deployments/${done.after.name}`);
         },
       },
     );
@@ -170,36 +180,7 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
         )}
         {step === 1 && (
           <Stack gap="sm">
-            <SimpleGrid cols={{ base: 2, sm: 4 }}>
-              <TextInput
-                label="Memory of a pod"
-                value={memory}
-                onChange={(event) => setMemory(event.currentTarget.value)}
-                error={fields.memory}
-              />
-              <TextInput
-                label="CPUs of a pod"
-                value={cpus}
-                onChange={(event) => setCpus(event.currentTarget.value)}
-                error={fields.cpus}
-              />
-              <NumberInput
-                label="Pods at least"
-                min={1}
-                max={100}
-                value={least}
-                onChange={setLeast}
-                error={fields.min_pods}
-              />
-              <NumberInput
-                label="Pods at most"
-                min={1}
-                max={100}
-                value={most}
-                onChange={setMost}
-                error={fields.max_pods}
-              />
-            </SimpleGrid>
+            <SizeFields value={size} onChange={setSize} errors={fields} />
             <Text size="sm" c="dimmed">
               At most {most} × {cpus} CPU and {most} × {memory} of memory.
               {capacity ? ` This host has ${capacity.cpus} CPUs and ${bytes(capacity.memory_bytes)}.` : ""}
@@ -208,9 +189,9 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
               value={policy}
               onChange={setPolicy}
               isFixed={Number(least) === Number(most)}
-              error={fields["autoscaling/target"]}
+              errors={fields}
             />
-            {!isNew && <RolloutFields value={rollout} onChange={setRollout} />}
+            {!isNew && <RolloutFields value={rollout} onChange={setRollout} errors={fields} />}
           </Stack>
         )}
         {step === 2 && (
@@ -232,7 +213,7 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
               </b>{" "}
               → <b>{isNew ? name : target}</b>
               {isNew ? `, for ${customer || "…"}` : ""}: {least}–{most} pods of {memory} and {cpus} CPU
-              {policy.metric !== "none" ? `, ${policy.metric} ${policy.target} per pod` : ""}
+              {policy.metric !== "none" ? `, ${sayPolicy(policy)} per pod` : ""}
               {!isNew && rollout.kind !== "all"
                 ? `, ${rollout.kind === "canary" ? `by ${rollout.steps} %` : "at 0 %, by its tag alone"}`
                 : ""}
@@ -244,8 +225,14 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
                 <Accordion.Panel>
                   <Snippet
                     label="CLI"
-                    code={`taxiway production promote ${of.model}/${of.version} --project ${of.project} --to ${isNew ? name : target}${isNew ? ` --customer "${customer}"` : ""} --reason "${reason}" \\\n  --memory ${memory} --cpus ${cpus} --min-pods ${least} --max-pods ${most}${policy.metric !== "none" ? ` --autoscale ${policy.metric}=${policy.target}` : ""}${!isNew && rollout.kind === "canary" ? ` --canary ${rollout.steps.replaceAll(" ", "")} --step ${rollout.seconds}` : ""}${!isNew && rollout.kind === "tagged" ? " --tagged" : ""}${accepts ? " --accept-breaking" : ""}`}
+                    code={`taxiway production promote ${of.model}/${of.version} --project ${of.project} --to ${isNew ? name : target}${isNew ? ` --customer "${customer}"` : ""} --reason "${reason}" \\\n  --memory ${memory} --cpus ${cpus} --min-pods ${least} --max-pods ${most}${policy.metric !== "none" ? ` --autoscale ${policy.metric}=${policy.target}` : ""}${isNew ? "" : rolloutWords(rollout)}${accepts ? " --accept-breaking" : ""}`}
                   />
+                  {isFine(policy) && (
+                    <Text size="xs" c="dimmed" mt={4}>
+                      The command has no options for schedules and the finer settings of autoscaling; set them
+                      afterwards in the deployment's settings, or send the promotion with Python.
+                    </Text>
+                  )}
                 </Accordion.Panel>
               </Accordion.Item>
             </Accordion>
@@ -259,7 +246,7 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
             <Button onClick={() => setStep(step + 1)}>Next</Button>
           ) : (
             <Button onClick={deploy} loading={act.isPending} disabled={!canGo}>
-              Deploy to production
+              {amiss.length > 0 && failed.length === 0 ? "Ask for approval" : "Deploy to production"}
             </Button>
           )}
         </Group>

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { useAct } from "../../api/hooks";
 import type { VersionDetail } from "../../api/types";
 import { ErrorBox, Guarded, Panel } from "../../parts/Bits";
+import { Thresholds } from "./Thresholds";
 
 /** Changes of the deployment; what pods feel makes a new revision beside the old one. */
 export function Settings({ base, of, remove }: { base: string; of: VersionDetail; remove: () => void }) {
@@ -121,6 +122,7 @@ export function Settings({ base, of, remove }: { base: string; of: VersionDetail
           </Group>
         </Stack>
       </Panel>
+      <Thresholds project={of.project} model={of.model} may={may} />
       <Panel title="Delete">
         <Group justify="space-between">
           <Text size="sm">The version goes with its endpoint, files, logs and access tokens.</Text>

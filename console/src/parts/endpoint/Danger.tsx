@@ -39,7 +39,7 @@ export function Danger({
           <Button variant="default" onClick={close}>
             Cancel
           </Button>
-          <Button color="red" disabled={typed !== name} loading={isPending} onClick={act}>
+          <Button color="red.9" disabled={typed !== name} loading={isPending} onClick={act}>
             Delete
           </Button>
         </Group>

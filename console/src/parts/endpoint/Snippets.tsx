@@ -6,6 +6,23 @@ import { contractOf } from "./contract";
 
 const MOST_ROWS = 2;
 
+/** MLflow's deployments client, with Taxiway's plugin; a table is a DataFrame there. */
+function mlflowSnippet(url: string, body: object): string {
+  const isTable = "dataframe_records" in body;
+  const json = JSON.stringify(isTable ? body.dataframe_records : body, null, 4).replaceAll("\\", "\\\\");
+  return [
+    "import json",
+    "",
+    ...(isTable ? ["import pandas as pd"] : []),
+    "from mlflow.deployments import get_deploy_client",
+    "",
+    `inputs = json.loads('''${json}''')`,
+    `client = get_deploy_client("taxiway:${new URL(url).origin}")`,
+    `answer = client.predict(endpoint="${url}", inputs=${isTable ? "pd.DataFrame(inputs)" : "inputs"})`,
+    'print(answer["predictions"])',
+  ].join("\n");
+}
+
 /** How programs call the endpoint, with its own address and its own example. */
 export function Snippets({
   base,
@@ -30,6 +47,7 @@ export function Snippets({
   const snippets: Record<string, string> = {
     curl: `curl ${url}/invocations \\\n${needsToken ? `  -H "Authorization: Bearer $TAXIWAY_ACCESS_TOKEN" \\\n` : ""}  -H "Content-Type: application/json" \\\n  -d '${text.replaceAll("'", "'\\''")}'`,
     python: `import json\n${needsToken ? "import os\n" : ""}import urllib.request\n\nrequest = urllib.request.Request(\n    "${url}/invocations",\n    data=json.dumps(json.loads('''${pretty.replaceAll("\\", "\\\\")}''')).encode(),\n    headers={\n        "Content-Type": "application/json",\n${needsToken ? `        "Authorization": "Bearer " + os.environ["TAXIWAY_ACCESS_TOKEN"],\n` : ""}    },\n)\nwith urllib.request.urlopen(request) as answer:\n    print(json.load(answer)["predictions"])`,
+    mlflow: mlflowSnippet(url, body),
     javascript: `const answer = await fetch("${url}/invocations", {\n  method: "POST",\n  headers: {\n    "Content-Type": "application/json",\n${needsToken ? `    Authorization: \`Bearer \${process.env.TAXIWAY_ACCESS_TOKEN}\`,\n` : ""}  },\n  body: JSON.stringify(${text}),\n});\nconsole.log((await answer.json()).predictions);`,
   };
   return (
@@ -43,6 +61,7 @@ export function Snippets({
             data={[
               { value: "curl", label: "curl" },
               { value: "python", label: "Python" },
+              { value: "mlflow", label: "MLflow" },
               { value: "javascript", label: "JavaScript" },
             ]}
             aria-label="Language"
@@ -51,6 +70,11 @@ export function Snippets({
       >
         <Stack gap="xs">
           <Snippet code={snippets[language] ?? ""} label={language} />
+          {language === "mlflow" && (
+            <Text size="xs" c="dimmed">
+              Needs MLflow and Taxiway's Python package, which brings the plugin.
+            </Text>
+          )}
           {needsToken && (
             <Text size="xs" c="dimmed">
               TAXIWAY_ACCESS_TOKEN is an access token of this endpoint; issue one under Access tokens.

@@ -1,8 +1,9 @@
-import { Alert, Button, Group, NumberInput, Stack, Table, Text, TextInput } from "@mantine/core";
+import { Alert, Button, Group, NumberInput, Stack, Text, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { useAct, useGet } from "../../api/hooks";
 import type { Schema } from "../../api/types";
 import { Empty, ErrorBox, Guarded, Panel, Shown, Snippet, Time } from "../Bits";
+import { Rows } from "../Rows";
 
 /** What callers show to the endpoint. */
 export function Tokens({ base, allowed, reason }: { base: string; allowed: boolean; reason: string }) {
@@ -50,52 +51,36 @@ export function Tokens({ base, allowed, reason }: { base: string; allowed: boole
         <Shown of={found}>
           {(list) =>
             list.items.length ? (
-              <Table.ScrollContainer minWidth={480}>
-                <Table>
-                  <Table.Thead>
-                    <Table.Tr>
-                      <Table.Th>Caller</Table.Th>
-                      <Table.Th>Issued</Table.Th>
-                      <Table.Th>Expires</Table.Th>
-                      <Table.Th>By</Table.Th>
-                      <Table.Th />
-                    </Table.Tr>
-                  </Table.Thead>
-                  <Table.Tbody>
-                    {list.items.map((token) => (
-                      <Table.Tr key={token.id}>
-                        <Table.Td>{token.caller}</Table.Td>
-                        <Table.Td>
-                          <Time at={token.created_at} />
-                        </Table.Td>
-                        <Table.Td>
-                          <Time at={token.expires_at} />
-                        </Table.Td>
-                        <Table.Td>{token.created_by}</Table.Td>
-                        <Table.Td ta="right">
-                          {token.revoked_at ? (
-                            <Text size="xs" c="dimmed">
-                              revoked <Time at={token.revoked_at} />
-                            </Text>
-                          ) : (
-                            <Button
-                              variant="subtle"
-                              color="red"
-                              size="compact-xs"
-                              disabled={!allowed}
-                              onClick={() =>
-                                revoke.mutate({ method: "DELETE", path: `${base}/access-tokens/${token.id}` })
-                              }
-                            >
-                              Revoke
-                            </Button>
-                          )}
-                        </Table.Td>
-                      </Table.Tr>
-                    ))}
-                  </Table.Tbody>
-                </Table>
-              </Table.ScrollContainer>
+              <Rows
+                of={list.items}
+                keyOf={(token) => token.id}
+                minWidth={480}
+                columns={[
+                  { label: "Caller", cell: (token) => token.caller },
+                  { label: "Issued", cell: (token) => <Time at={token.created_at} /> },
+                  { label: "Expires", cell: (token) => <Time at={token.expires_at} /> },
+                  { label: "By", cell: (token) => token.created_by },
+                  {
+                    label: "",
+                    cell: (token) =>
+                      token.revoked_at ? (
+                        <Text size="xs" c="dimmed">
+                          revoked <Time at={token.revoked_at} />
+                        </Text>
+                      ) : (
+                        <Button
+                          variant="subtle"
+                          color="red"
+                          size="compact-xs"
+                          disabled={!allowed}
+                          onClick={() => revoke.mutate({ method: "DELETE", path: `${base}/access-tokens/${token.id}` })}
+                        >
+                          Revoke
+                        </Button>
+                      ),
+                  },
+                ]}
+              />
             ) : (
               <Empty title="No tokens yet">Callers need one, unless the endpoint is open.</Empty>
             )

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from taxiway.domain.conditions import Failure
 from taxiway.domain.errors import Conflict, TaxiwayError
+from taxiway.domain.examinations import Examination, read_examination
 from taxiway.domain.ids import EnvironmentId, PodId
 from taxiway.domain.proofs import (
     TURNED_OFF,
@@ -97,6 +98,10 @@ class ProcessProver:
         """Stop the proof."""
         await self._in_thread(lambda: self._cancel(spec))
 
+    async def examination(self, spec: RevisionSpec) -> Examination | None:
+        """Tell what a proof's pod found besides. None: nothing yet."""
+        return await self._in_thread(lambda: self._examination(spec))
+
     async def check(self, spec: RevisionSpec, pods: Sequence[PodId]) -> LiveCheck | None:
         """Compare requests that pods kept with pyfunc: begin that, or tell what came of it. None: nothing yet."""
         return await self._in_thread(lambda: self._check(spec, pods))
@@ -151,7 +156,8 @@ class ProcessProver:
             return
         if key in self._running and children.status(self._job(key)) is not None:
             return
-        self._result(key).unlink(missing_ok=True)
+        for left in (self._result(key), self._examined(key)):
+            left.unlink(missing_ok=True)
         self._waiting.append((key, spec))
         self._start_next()
 
@@ -175,13 +181,12 @@ class ProcessProver:
         if not self._job("").is_dir():
             return
         for directory in self._job("").iterdir():
-            if directory.name in self._running:
-                continue
             status = children.status(directory)
-            if status is None or not status.is_alive:
-                told = None if status is None else _told(status)
-                if told is not None:
-                    self._keep(directory.name, told.document)
+            if status is not None and not status.is_alive:
+                self._take(directory.name, status)
+                self._clear_away(directory.name)
+                self._running.discard(directory.name)
+            elif status is None and directory.name not in self._running:
                 self._clear_away(directory.name)
 
     def _start(self, key: str, spec: RevisionSpec) -> None:
@@ -250,21 +255,20 @@ class ProcessProver:
 
     def _observe(self, spec: RevisionSpec) -> ProofProgress | None:
         key = self._key(spec)
+        status = children.status(self._job(key))
+        if status is not None:
+            self._take(key, status)
         kept = self._kept(key)
         if kept is not None:
+            if status is not None and (not status.is_alive or self._examined(key).exists()):
+                self._end(key)
             return kept
         if any(key == waiting for waiting, _ in self._waiting):
             self._start_next()
             return ProofProgress(state=ProofState.RUNNING)
-        status = children.status(self._job(key))
         if status is None:
             self._running.discard(key)
             return None
-        told = _told(status)
-        if told is not None:
-            self._keep(key, told.document)
-            self._end(key)
-            return ProofProgress(state=ProofState.DONE, proof=told)
         if status.is_alive:
             self._running.add(key)
             return ProofProgress(state=ProofState.RUNNING)
@@ -277,6 +281,28 @@ class ProcessProver:
         words = {"reason": failure.reason, "message": failure.message, "hint": failure.hint}
         self._keep(key, {"failed": words})
         return ProofProgress(state=ProofState.FAILED, failure=failure)
+
+    def _take(self, key: str, status: children.ChildStatus) -> None:
+        """Keep what a job told: the proof as soon as there is one, since pods wait for it, and what it found after."""
+        told = _told(status)
+        if told is not None and self._kept(key) is None:
+            self._keep(key, told.document)
+        found = next((dict(report.detail) for report in status.reports if report.phase == "examined"), None)
+        if found is None and not status.is_alive and status.trouble is not None:
+            found = {"trouble": status.trouble.message}
+        if found is not None and not self._examined(key).exists():
+            self._examined(key).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            replace(self._examined(key), json.dumps(found))
+
+    def _examined(self, key: str) -> Path:
+        return self._home / "results" / key / "examination.json"
+
+    def _examination(self, spec: RevisionSpec) -> Examination | None:
+        self._observe(spec)
+        try:
+            return read_examination(json.loads(self._examined(self._key(spec)).read_text()))
+        except (OSError, ValueError):
+            return None
 
     def _cancel(self, spec: RevisionSpec) -> None:
         key = self._key(spec)
