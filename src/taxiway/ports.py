@@ -353,7 +353,10 @@ class Nudge(Protocol):
 
 
 class IdentityProvider(Protocol):
-    """Whoever says who people are. Both methods may wait for the network for some seconds, and change nothing here."""
+    """Whoever says who people are. May wait for the network for some seconds, and changes nothing here."""
+
+    async def close(self) -> None:
+        """Let go of connections; nothing is asked afterwards. Twice is once."""
 
     async def begin(self, flow: Flow) -> str:
         """Return the URL that the browser is to go to. Raises ProviderUnavailable."""

@@ -148,7 +148,7 @@ class World:
             )
 
         return ApiServices(
-            users=Users(database=database, hasher=hasher, now=now),
+            users=Users(database=database, hasher=hasher, takes_passwords=self.takes_passwords, now=now),
             sessions=sessions,
             sign_in=SignIn(
                 database=database,

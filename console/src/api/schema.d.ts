@@ -1324,8 +1324,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lead a browser to the identity provider. ``again``: it is to ask for the credentials, even if it knows who it is
-         * @description Lead a browser to the identity provider. ``again``: it is to ask for the credentials, even if it knows who it is.
+         * Lead a browser to the identity provider
+         * @description Lead a browser to the identity provider.
+         *
+         *     ``again`` names the user who signs in once more: the provider is to ask for the credentials, even if it knows who
+         *     it is, and nobody else is signed in.
          *
          *     ``next`` is a path of the console to go to afterwards; anything else is the start page.
          */
@@ -3992,6 +3995,11 @@ export interface components {
          * @description How one can sign in here.
          */
         WaysInOut: {
+            /**
+             * Hint
+             * @description What to do about it.
+             */
+            hint?: string | null;
             /** Passwords */
             passwords: boolean;
             /**
@@ -4012,6 +4020,11 @@ export interface components {
         WhoAmIOut: {
             /** Home */
             home: string | null;
+            /**
+             * Issuer
+             * @description The identity provider that says who one is; null: a password does.
+             */
+            issuer?: string | null;
             /** Method */
             method: string;
             /** Must Change Password */
@@ -10554,7 +10567,7 @@ export interface operations {
         parameters: {
             query?: {
                 next?: string | null;
-                again?: boolean;
+                again?: string | null;
             };
             header?: never;
             path?: never;
@@ -11375,6 +11388,15 @@ export interface operations {
             };
             /** @description NotFound: There is no such object */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemOut"];
+                };
+            };
+            /** @description Conflict: The object is in a state in which that cannot be done */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

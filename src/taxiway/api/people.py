@@ -30,6 +30,7 @@ def who_am_i_out(principal: Principal) -> WhoAmIOut:
         home=principal.home,
         permissions=sorted(str(permission) for permission in Permission if principal.may(permission)),
         must_change_password=principal.must_change_password,
+        issuer=principal.issuer,
     )
 
 

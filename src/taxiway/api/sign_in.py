@@ -30,6 +30,28 @@ CALLBACK = f"{API}/sign-in/callback"
 """Where the provider sends browsers back to; registered there below the public URL."""
 ANSWER = frozenset({"state", "code", "iss", "error"})
 """What a provider's answer is made of, as far as it is read."""
+SHOWN = {
+    "SignInFailed": (
+        PROBLEMS["SignInFailed"][1],
+        "Sign in again. If it stays so, an administrator compares people.provider with what the provider has.",
+    ),
+    "SignInRefused": (
+        PROBLEMS["SignInRefused"][1],
+        (
+            "None of your groups gives access, the account is disabled, the name is another's, or you signed in as "
+            "somebody else than before. The audit log says which; ask an administrator."
+        ),
+    ),
+    "ProviderUnavailable": (
+        PROBLEMS["ProviderUnavailable"][1],
+        "Try again in a moment. If it stays so, an administrator sees whether Taxiway's host reaches the provider.",
+    ),
+    "Conflict": (
+        "Your groups would take the last administrator away",
+        "Make somebody else an administrator first; until then you stay one, and cannot sign in anew.",
+    ),
+}
+"""What the sign-in page says of each reason with which a browser is led there, and what to do about it."""
 _PLAIN, _SECURE = "taxiway-sign-in", "__Host-taxiway-sign-in"
 
 
@@ -37,10 +59,12 @@ _PLAIN, _SECURE = "taxiway-sign-in", "__Host-taxiway-sign-in"
 async def ways_in(services: Services, problem: Annotated[str | None, Query(max_length=40)] = None) -> WaysInOut:
     """Tell how one can sign in, and what the reason means with which a sign-in ended."""
     ways = services.sign_in
+    said, hint = SHOWN.get(problem or "", (None, None))
     return WaysInOut(
         passwords=ways.takes_passwords,
         provider=None if ways.provider is None else ways.provider.name,
-        problem=PROBLEMS[problem][1] if problem in PROBLEMS else None,
+        problem=said,
+        hint=hint,
     )
 
 
@@ -49,14 +73,17 @@ async def sign_in_with_provider(
     request: Request,
     services: Services,
     next: Annotated[str | None, Query(max_length=500)] = None,  # noqa: A002
-    again: bool = False,
+    again: Annotated[str | None, Query(max_length=80)] = None,
 ) -> RedirectResponse:
-    """Lead a browser to the identity provider. ``again``: it is to ask for the credentials, even if it knows who it is.
+    """Lead a browser to the identity provider.
+
+    ``again`` names the user who signs in once more: the provider is to ask for the credentials, even if it knows who
+    it is, and nobody else is signed in.
 
     ``next`` is a path of the console to go to afterwards; anything else is the start page.
     """
     try:
-        url, kept = await services.sign_in.begin(next_path=next, is_fresh=again)
+        url, kept = await services.sign_in.begin(next_path=next, again=again)
     except (SignInFailed, ProviderUnavailable) as error:
         return _show(error)
     answer = RedirectResponse(url, status_code=303)

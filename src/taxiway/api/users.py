@@ -52,7 +52,9 @@ async def change_user(name: UserPath, wanted: UserChangeIn, asking: Asker, servi
     return user_out(await services.users.change(asking, name, role=role, is_disabled=wanted.is_disabled))
 
 
-@router.put("/users/{name}/password", permission=Permission.USER_WRITE, status_code=204, errors=("PasswordsOff",))
+@router.put(
+    "/users/{name}/password", permission=Permission.USER_WRITE, status_code=204, errors=("PasswordsOff", "Conflict")
+)
 async def set_password(name: UserPath, wanted: PasswordIn, asking: Asker, services: Services) -> None:
     """Give a user another password. Ends the user's sessions."""
     services.sign_in.require_passwords()

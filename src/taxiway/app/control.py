@@ -186,6 +186,7 @@ async def _serve(
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        await services.sign_in.close()
 
 
 def open_engines(settings: Settings, places: Places, signer: FileSigner) -> Engines:
@@ -236,7 +237,7 @@ def open_services(
     scrubs = Scrubs(database=database, now=now)
     sessions = Sessions(database=database, hasher=hasher, now=now)
     return ApiServices(
-        users=Users(database=database, hasher=hasher, now=now),
+        users=Users(database=database, hasher=hasher, takes_passwords=settings.people.passwords, now=now),
         sessions=sessions,
         sign_in=SignIn(
             database=database,

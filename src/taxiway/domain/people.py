@@ -130,6 +130,7 @@ class Principal:
     scopes: frozenset[Permission] | None = None
     home: ProjectName | None = None
     must_change_password: bool = False
+    issuer: str | None = None
 
     @property
     def is_administrator(self) -> bool:

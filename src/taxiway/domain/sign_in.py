@@ -22,6 +22,10 @@ class SignInRefused(NotAllowed):
     reason = "SignInRefused"
 
 
+class NoGroup(SignInRefused):
+    """None of the groups lets the identity in (any more): what its user still holds ends."""
+
+
 class SignInFailed(NotSignedIn):
     """The flow or the provider's answer cannot be trusted; nobody is signed in."""
 
@@ -42,13 +46,16 @@ class PasswordsOff(NotAllowed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """A sign-in under way: what only the browser that began it holds, sealed. ``is_fresh``: not by an old sign-in."""
+    """A sign-in under way: what only the browser that began it holds, sealed.
+
+    ``again``: the one user whom it may sign in, after the provider asked for the credentials anew.
+    """
 
     state: str
     nonce: str
     verifier: str
     next: str
-    is_fresh: bool
+    again: str | None
     began_at: datetime
 
 

@@ -68,7 +68,7 @@ class OpenIdProvider:
     async def begin(self, flow: Flow) -> str:
         """Return where the browser goes to. Raises ProviderUnavailable."""
         known = await self._know()
-        more = {"prompt": "login", "max_age": "0"} if flow.is_fresh else {}
+        more = {"prompt": "login", "max_age": "0"} if flow.again is not None else {}
         async with self._oauth(known) as client:
             url, _ = client.create_authorization_url(
                 _endpoint(known.metadata, "authorization_endpoint"),

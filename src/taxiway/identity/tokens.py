@@ -57,7 +57,7 @@ def check_claims(claims: Mapping[str, Any], *, issuer: str, client_id: str, flow
         raise failed("its ID token is of the future")
     if claims.get("nonce") != flow.nonce:
         raise failed("its ID token is of another sign-in")
-    if flow.is_fresh and _time(claims, "auth_time") < (flow.began_at - LEEWAY).timestamp():
+    if flow.again is not None and _time(claims, "auth_time") < (flow.began_at - LEEWAY).timestamp():
         raise failed("it did not ask for the credentials again")
 
 

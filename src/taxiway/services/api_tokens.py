@@ -156,6 +156,7 @@ class ApiTokens:
             scopes=token.scopes,
             home=token.project,
             must_change_password=user.must_change_password,
+            issuer=user.issuer,
         )
 
     async def _find(self, digest: bytes, now: datetime) -> _Found | None:

@@ -137,6 +137,7 @@ def _principal(user: User, session: Session, members_of: frozenset[ProjectName])
         method=AuthMethod.SESSION,
         session=session.id,
         must_change_password=user.must_change_password,
+        issuer=user.issuer,
     )
 
 

@@ -20,6 +20,7 @@ from taxiway.domain.sign_in import (
     Flow,
     Grant,
     Identity,
+    NoGroup,
     PasswordsOff,
     SignInFailed,
     SignInRefused,
@@ -30,7 +31,7 @@ from taxiway.domain.sign_in import (
 from taxiway.ports import Clock, IdentityProvider
 from taxiway.services.sessions import Sessions
 from taxiway.services.users import keep_an_administrator
-from taxiway.store import audit, projects, sessions, users
+from taxiway.store import api_tokens, audit, projects, sessions, users
 from taxiway.store.database import Database, Transaction
 
 
@@ -57,6 +58,11 @@ class SignIn:
         self._seal = Fernet(Fernet.generate_key())
         self._used: dict[str, datetime] = {}
 
+    async def close(self) -> None:
+        """Let go of the connections to the provider."""
+        if self.provider is not None:
+            await self.provider.port.close()
+
     def require_passwords(self) -> None:
         """Raise PasswordsOff where people sign in with the provider alone."""
         if not self.takes_passwords:
@@ -65,7 +71,7 @@ class SignIn:
                 hint="Open Taxiway in a browser, and make an API token there for the command line.",
             )
 
-    async def begin(self, *, next_path: str | None, is_fresh: bool) -> tuple[str, str]:
+    async def begin(self, *, next_path: str | None, again: str | None) -> tuple[str, str]:
         """Begin a flow; returns where the browser goes to, and what it keeps meanwhile.
 
         Raises SignInFailed without a provider, and ProviderUnavailable.
@@ -75,7 +81,7 @@ class SignIn:
             nonce=secrets.token_urlsafe(32),
             verifier=secrets.token_urlsafe(48),
             next=local_path(next_path),
-            is_fresh=is_fresh,
+            again=again,
             began_at=self._now(),
         )
         url = await self._provider().port.begin(flow)
@@ -99,11 +105,15 @@ class SignIn:
         try:
             async with self._database.write() as tx:
                 user = await self._bring_in_line(tx, asking, identity, granted(identity.groups, provider.grants))
+                if flow.again not in (None, user.name):
+                    raise SignInRefused(
+                        "You signed in as another user than before.", hint=f"Sign in again as {flow.again}."
+                    )
                 session, secret = await self._sessions.begin(
                     tx, user, source=source, user_agent=user_agent, request_id=request_id
                 )
         except (SignInRefused, Conflict) as error:
-            await self._tell_refusal(identity, error, source=source, request_id=request_id)
+            await self._refuse(asking, identity, error)
             raise
         return session, secret, flow.next
 
@@ -138,7 +148,7 @@ class SignIn:
         if user is not None and user.is_disabled:
             raise SignInRefused("The account is disabled.", hint="An administrator can enable it.")
         if grant is None:
-            raise SignInRefused(
+            raise NoGroup(
                 "None of your groups gives access to Taxiway.",
                 hint="Ask whoever looks after the groups of your organisation; an administrator of Taxiway can tell "
                 "which ones count.",
@@ -177,7 +187,7 @@ class SignIn:
 
     async def _change_role(self, tx: Transaction, asking: Asking, user: User, role: Role) -> User:
         if role is not Role.ADMINISTRATOR:
-            await keep_an_administrator(tx, user)
+            await keep_an_administrator(tx, user, with_passwords=self.takes_passwords)
         after = replace(user, role=role)
         await users.record(tx, after)
         await sessions.end_all(tx, user.id)
@@ -221,12 +231,22 @@ class SignIn:
             after=after,
         )
 
-    async def _tell_refusal(self, identity: Identity, error: TaxiwayError, *, source: str, request_id: str) -> None:
+    async def _refuse(self, asking: Asking, identity: Identity, error: TaxiwayError) -> None:
+        """Tell of a refusal; whose groups let it in no more, of that one everything that still lets it in ends."""
         async with self._database.write() as tx:
+            user = await users.find_identity(tx, identity.issuer, identity.subject)
+            if user is not None and isinstance(error, NoGroup):
+                await self._change_projects(tx, asking, user, Grant())
+                ended = {
+                    "sessions": await sessions.end_all(tx, user.id),
+                    "api_tokens": await api_tokens.revoke_all(tx, user.id, at=self._now()),
+                }
+                if any(ended.values()):
+                    await self._tell(tx, asking, "user.end-access", user, after=ended)
             await audit.append(
                 tx,
                 at=self._now(),
-                asking=Asking(principal=ANONYMOUS, source=source, request_id=request_id),
+                asking=replace(asking, principal=ANONYMOUS),
                 action="session.begin",
                 object_kind=SubjectKind.USER,
                 object=chosen_name(identity.names) or "unknown user",

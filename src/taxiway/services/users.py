@@ -23,8 +23,9 @@ _EASY_TO_READ = "abcdefghjkmnpqrstuvwxyz23456789"
 class Users:
     """Intentions about accounts."""
 
-    def __init__(self, *, database: Database, hasher: PasswordHasher, now: Clock) -> None:
+    def __init__(self, *, database: Database, hasher: PasswordHasher, takes_passwords: bool = True, now: Clock) -> None:
         self._database = database
+        self._takes_passwords = takes_passwords
         self._hasher = hasher
         self._now = now
         self._attempts = LoginAttempts(database=database, now=now)
@@ -105,7 +106,7 @@ class Users:
             if after == before:
                 return before
             if after.is_disabled or after.role is not Role.ADMINISTRATOR:
-                await keep_an_administrator(tx, before)
+                await keep_an_administrator(tx, before, with_passwords=self._takes_passwords)
             await users.record(tx, after)
             await sessions.end_all(tx, after.id)
             await self._tell(tx, asking, "user.change", name, before=_shown(before), after=_shown(after))
@@ -114,11 +115,15 @@ class Users:
     async def set_password(
         self, asking: Asking, name: str, password: str, *, must_change_password: bool = False
     ) -> None:
-        """Give a user another password and end its sessions. Raises NotFound and InvalidInput."""
+        """Give a user another password and end its sessions.
+
+        Raises NotFound, InvalidInput, and Conflict for a user of an identity provider.
+        """
         check_password(password, name=name)
         hashed = await self._hasher.hash(password)
         async with self._database.write() as tx:
             user = await self._get_for_change(tx, name)
+            _refuse_providers(user)
             await users.set_password(tx, user.id, hashed, must_change=must_change_password)
             await sessions.end_all(tx, user.id)
             await self._tell(tx, asking, "user.set-password", name)
@@ -127,7 +132,7 @@ class Users:
         """Give an administrator a random password, which is returned and kept nowhere, and end its sessions.
 
         For whoever holds the data directory and cannot sign in. Raises NotFound, and Conflict for a user that could
-        not help with it: one that is no administrator, or is disabled.
+        not help with it: one that is no administrator, is disabled, or is an identity provider's.
         """
         password = random_password()
         hashed = await self._hasher.hash(password)
@@ -139,6 +144,7 @@ class Users:
                     f"The user {name} {what}.",
                     hint="Name an administrator; as such, change the user with `taxiway user`.",
                 )
+            _refuse_providers(user)
             await users.set_password(tx, user.id, hashed, must_change=False)
             await sessions.end_all(tx, user.id)
             await self._tell(tx, Asking(principal=ITSELF), "user.reset-password", name)
@@ -173,7 +179,7 @@ class Users:
         """
         async with self._database.write() as tx:
             user = await self._get_for_change(tx, name)
-            await keep_an_administrator(tx, user)
+            await keep_an_administrator(tx, user, with_passwords=self._takes_passwords)
             owned = max(await deployments.count_of_owner(tx, user.id), await users.count_owned(tx, user.id))
             if owned:
                 raise Conflict(
@@ -227,9 +233,18 @@ class Users:
         )
 
 
-async def keep_an_administrator(tx: Transaction, user: User) -> None:
+def _refuse_providers(user: User) -> None:
+    """Raise Conflict for a user of an identity provider: a password would be a second way in, past its groups."""
+    if user.issuer is not None:
+        raise Conflict(
+            f"{user.name} signs in with the identity provider and has no password.",
+            hint="Change the password there; for a way in without the provider, name another user.",
+        )
+
+
+async def keep_an_administrator(tx: Transaction, user: User, *, with_passwords: bool) -> None:
     """Raise Conflict where nobody but this user is an administrator that can sign in."""
-    if list(await users.enabled_administrators(tx)) == [user.id]:
+    if list(await users.enabled_administrators(tx, with_passwords=with_passwords)) == [user.id]:
         raise Conflict(
             f"{user.name} is the last administrator that can sign in.",
             hint="Make another user an administrator first.",

@@ -86,6 +86,12 @@ async def revoke(tx: Transaction, key: ApiTokenId, *, at: datetime) -> bool:
     return bool((await tx.execute(query)).rowcount == 1)
 
 
+async def revoke_all(tx: Transaction, user: UserId, *, at: datetime) -> int:
+    """Mark a user's tokens as revoked; returns how many were not."""
+    query = update(T).where(T.c.user_id == user, T.c.revoked_at.is_(None)).values(revoked_at=to_microseconds(at))
+    return int((await tx.execute(query)).rowcount)
+
+
 async def count_living(tx: Transaction, user: UserId, *, now: datetime) -> int:
     """Count a user's tokens that still count."""
     is_living = T.c.revoked_at.is_(None) & (T.c.expires_at.is_(None) | (T.c.expires_at > to_microseconds(now)))

@@ -121,10 +121,13 @@ async def is_empty(tx: Transaction) -> bool:
     return (await tx.execute(select(T.c.id).limit(1))).first() is None
 
 
-async def enabled_administrators(tx: Transaction) -> Sequence[UserId]:
-    """List the administrators that can sign in, and keep others from changing them until the transaction ends."""
-    query = select(T.c.id).where(ENABLED_ADMINISTRATOR).order_by(T.c.id).with_for_update()
-    return [UserId(key) for key in (await tx.execute(query)).scalars()]
+async def enabled_administrators(tx: Transaction, *, with_passwords: bool = True) -> Sequence[UserId]:
+    """List the administrators that can sign in, and keep others from changing them until the transaction ends.
+
+    Without ``with_passwords`` only those that an identity provider knows can.
+    """
+    query = select(T.c.id, T.c.issuer).where(ENABLED_ADMINISTRATOR).order_by(T.c.id).with_for_update()
+    return [UserId(key) for key, issuer in await tx.execute(query) if with_passwords or issuer is not None]
 
 
 async def count_owned(tx: Transaction, key: UserId) -> int:

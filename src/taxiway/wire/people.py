@@ -83,6 +83,7 @@ class WhoAmIOut(Out):
     home: str | None
     permissions: list[str]
     must_change_password: bool
+    issuer: str | None = Field(None, description="The identity provider that says who one is; null: a password does.")
 
 
 class WaysInOut(Out):
@@ -91,6 +92,7 @@ class WaysInOut(Out):
     passwords: bool
     provider: str | None = Field(description="What the identity provider is called; null where there is none.")
     problem: str | None = Field(None, description="What the reason that was asked about means.")
+    hint: str | None = Field(None, description="What to do about it.")
 
 
 class SessionOut(Out):

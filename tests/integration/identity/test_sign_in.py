@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
+from taxiway.domain.errors import Conflict
 from taxiway.domain.people import Role
 from taxiway.domain.sign_in import Grant
 from taxiway.identity.provider import OpenIdProvider, ProviderPlace
@@ -229,9 +230,10 @@ async def test_a_provider_that_is_down_or_broken_is_said_so(
         asked["code_challenge"] = "of another verifier"
     assert problem_of(await world.http.get(back)) == "SignInFailed", "the provider refuses the verifier"
     shown = await world.http.get("/api/v1/sign-in?problem=ProviderUnavailable")
-    assert shown.json() == {
-        "passwords": True, "provider": "Example", "problem": "The identity provider is not available",
-    }  # fmt: skip
+    said = shown.json()
+    assert (said["passwords"], said["provider"]) == (True, "Example")
+    assert said["problem"] == "The identity provider is not available"
+    assert "Try again" in said["hint"]
 
 
 @pytest.mark.parametrize("odd", ["https://evil.example", "//evil.example", "/%5Cevil.example", "/sign-in", "/a%0Ab"])
@@ -239,21 +241,120 @@ async def test_nobody_is_led_elsewhere(world: World, fake: FakeProvider, provide
     assert (await sign_in(world, f"?next={odd}")).headers["location"] == "/"
 
 
-async def test_credentials_are_asked_for_again_where_that_is_wanted(
+async def test_credentials_are_asked_for_again_where_that_is_wanted_and_of_the_same_user(
     world: World, fake: FakeProvider, provider: OpenIdProvider
 ) -> None:
-    assert problem_of(await sign_in(world, "?again=true")) == "SignInFailed", "the provider did not say when it asked"
+    assert problem_of(await sign_in(world, "?again=grace")) == "SignInFailed", "the provider did not say when it asked"
     fake.claims = {"auth_time": int(world.clock().timestamp())}
-    assert (await sign_in(world, "?again=true")).headers["location"] == "/"
+    assert (await sign_in(world, "?again=grace")).headers["location"] == "/"
+    fake.person |= {"sub": "p-2", "preferred_username": "Lin"}
+    assert problem_of(await sign_in(world, "?again=grace")) == "SignInRefused"
+    assert audited(world, 1) == [("session.begin", "lin", "denied")]
+    names = [user["name"] for user in (await world.speak_as("admin").get("/api/v1/users")).json()["items"]]
+    assert "lin" not in names, "nobody is made who may not in"
 
 
-async def test_passwords_can_be_turned_off(world: World, fake: FakeProvider, provider: OpenIdProvider) -> None:
+async def test_who_lost_every_group_loses_sessions_and_tokens_when_signing_in(
+    world: World, fake: FakeProvider, provider: OpenIdProvider
+) -> None:
+    await sign_in(world)
+    browser = {"Cookie": f"taxiway-session={world.http.cookies['taxiway-session']}"}
+    issued = await world.http.post("/api/v1/tokens", json={"name": "nightly"}, headers={"Origin": URL})
+    program = world.client({"Authorization": f"Bearer {issued.json()['token']}"})
+    fake.person["groups"] = ["another"]
+    assert (await program.get("/api/v1/session")).json()["projects"] == [PROJECT], "nothing changes before"
+    assert problem_of(await sign_in(world)) == "SignInRefused"
+
+    world.http.cookies.clear()
+    assert (await program.get("/api/v1/session")).status_code == 401
+    assert (await world.http.get("/api/v1/session", headers=browser)).status_code == 401
+    assert [action for action, *_ in audited(world, 3)] == ["user.change-groups", "user.end-access", "session.begin"]
+    before = len(audited(world))
+    await sign_in(world)
+    assert [action for action, *_ in audited(world)[before:]] == ["session.begin"], "nothing is left to end"
+    fake.person["groups"] = ["fraud-team"]
+    await sign_in(world)
+    assert (await me(world))["projects"] == [PROJECT]
+
+
+async def test_who_another_way_in_may_not_be_given(world: World, fake: FakeProvider, provider: OpenIdProvider) -> None:
+    fake.person["groups"] = ["admins"]
+    await sign_in(world)
+    assert (await me(world))["issuer"] == fake.issuer
+    root = world.speak_as("admin")
+    answer = await root.put("/api/v1/users/grace/password", json={"password": "long enough"})
+    assert (answer.status_code, answer.json()["reason"]) == (409, "Conflict")
+    with pytest.raises(Conflict, match="has no password"):
+        await world.services.users.reset_administrator("grace")
+    answer = await root.patch("/api/v1/users/grace", json={"role": "data-scientist"})
+    assert answer.json()["reason"] == "Conflict", "roles come from the groups"
+
+
+async def test_the_last_administrator_of_the_provider_stays_one_where_passwords_are_off(
+    world: World, fake: FakeProvider, provider: OpenIdProvider
+) -> None:
+    fake.person["groups"] = ["admins"]
+    await sign_in(world)
+    turn_passwords_off(world)
+    root = world.speak_as("admin")
+    answer = await root.patch("/api/v1/users/grace", json={"is_disabled": True})
+    assert answer.json()["reason"] == "Conflict", "nobody else can sign in: the password of admin counts no more"
+    fake.person["groups"] = ["fraud-team"]
+    answer = await sign_in(world)
+    assert problem_of(answer) == "Conflict"
+    shown = (await world.http.get("/api/v1/sign-in?problem=Conflict")).json()
+    assert "last administrator" in shown["problem"]
+    fake.person |= {"sub": "p-2", "preferred_username": "lin", "groups": ["admins"]}
+    await sign_in(world)
+    fake.person |= {"sub": "p-1", "preferred_username": "grace", "groups": ["fraud-team"]}
+    assert (await sign_in(world)).headers["location"] == "/"
+    assert (await me(world))["role"] == "data-scientist"
+
+
+async def test_a_provider_that_cannot_be_reached_or_is_slow_is_said_so(
+    world: World, fake: FakeProvider, provider: OpenIdProvider
+) -> None:
+    def answer_of(error: Exception) -> OpenIdProvider:
+        def fail(request: httpx2.Request) -> httpx2.Response:
+            raise error
+
+        return OpenIdProvider(provider._place, now=world.clock, transport=httpx2.MockTransport(fail))
+
+    for error in (httpx2.ConnectError("refused"), httpx2.ReadTimeout("slow"), httpx2.ConnectTimeout("slow")):
+        world.provider = Provider(name="Example", port=answer_of(error), grants=GRANTS)
+        world.services = world._services()
+        answer = await world.http.get("/api/v1/sign-in/provider")
+        assert problem_of(answer) == "ProviderUnavailable"
+        await world.services.sign_in.close()
+
+
+async def test_what_ends_lets_go_of_the_provider(world: World, provider: OpenIdProvider) -> None:
+    await world.services.sign_in.close()
+    assert provider._client.is_closed
+
+
+def turn_passwords_off(world: World) -> None:
     world.takes_passwords = False
     world.services = world._services()
+
+
+async def test_passwords_can_be_turned_off_and_an_administrator_comes_in_again_when_they_are_back(
+    world: World, fake: FakeProvider, provider: OpenIdProvider
+) -> None:
+    turn_passwords_off(world)
     asked = {"name": "member", "password": "correct horse battery"}
-    answer = await world.http.post("/api/v1/session", json=asked, headers={"Sec-Fetch-Site": "same-origin"})
+    answer = await world.http.post("/api/v1/session", json=asked, headers={"Origin": URL})
     assert (answer.status_code, answer.json()["reason"]) == (403, "PasswordsOff")
     root = world.speak_as("admin")
     set_by_hand = await root.put("/api/v1/users/member/password", json={"password": "long enough"})
     assert set_by_hand.json()["reason"] == "PasswordsOff"
     assert (await sign_in(world)).headers["location"] == "/"
+
+    # Taxiway is started with passwords, and `taxiway reset-password admin` is run.
+    world.takes_passwords = True
+    world.services = world._services()
+    password = await world.services.users.reset_administrator("admin")
+    world.http.cookies.clear()
+    asked = {"name": "admin", "password": password}
+    answer = await world.http.post("/api/v1/session", json=asked, headers={"Origin": URL})
+    assert (answer.status_code, answer.json()["role"]) == (200, "administrator")
