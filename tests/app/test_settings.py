@@ -119,3 +119,63 @@ def test_a_store_needs_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         read_settings(data_dir=tmp_path, production={"store_url": "s3://bucket"})
     assert "taxiway[s3]" in str(refused.value.hint)
     assert read_settings(data_dir=tmp_path).production.store_url == ""
+
+
+def a_provider_of(**others: object) -> dict[str, object]:
+    return {"issuer": "https://id.example.org", "client_id": "taxiway", "client_secret": "the secret", **others}
+
+
+@pytest.mark.parametrize(
+    ("people", "key"),
+    [
+        ({"passwords": False}, r"people\.passwords"),
+        ({"provider": a_provider_of(issuer="http://id.example.org/secret")}, r"provider\.issuer"),
+        ({"provider": a_provider_of(issuer="https://me:secret@id.example.org")}, r"provider\.issuer"),
+        ({"provider": a_provider_of(issuer="https://id.example.org?secret=1")}, r"provider\.issuer"),
+        ({"provider": a_provider_of(issuer="secret")}, r"provider\.issuer"),
+        ({"provider": a_provider_of(scopes=["profile"])}, r"provider\.scopes"),
+        ({"provider": a_provider_of(client_id="")}, r"provider\.client_id"),
+        ({"provider": a_provider_of(groups={"team": {"role": "secret"}})}, r"provider\.groups\.team\.role"),
+        ({"provider": a_provider_of(clientsecret="a secret")}, r"provider\.clientsecret"),
+    ],
+)
+def test_a_provider_that_cannot_be_meant_is_refused_and_no_secret_repeated(
+    tmp_path: Path, people: dict[str, object], key: str
+) -> None:
+    with pytest.raises(InvalidInput, match=key) as refused:
+        read_settings(data_dir=tmp_path, people=people)
+    said = f"{refused.value.message} {refused.value.hint}".replace("client_secret", "").replace("clientsecret", "")
+    assert "secret" not in said
+
+
+def test_a_provider_needs_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taxiway.settings.find_spec", lambda _name: None)
+    with pytest.raises(InvalidInput, match="needs authlib and joserfc") as refused:
+        read_settings(data_dir=tmp_path, people={"provider": a_provider_of()})
+    assert "taxiway[oidc]" in str(refused.value.hint)
+
+
+def test_a_variable_brings_passwords_back_that_the_file_turns_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "taxiway.toml"
+    file.write_text(
+        f"""
+data_dir = "{tmp_path}"
+[people]
+passwords = false
+[people.provider]
+issuer = "http://127.0.0.1:9000"
+client_id = "taxiway"
+client_secret = "the secret"
+[people.provider.groups.fraud-team]
+projects = ["fraud"]
+"""
+    )
+    assert not read_settings(file).people.passwords
+    monkeypatch.setenv("TAXIWAY_PEOPLE__PASSWORDS", "true")
+    people = read_settings(file).people
+    assert people.passwords
+    assert people.provider is not None
+    assert people.provider.groups["fraud-team"].projects == ("fraud",)
+    assert "the secret" not in repr(people)

@@ -3972,7 +3972,7 @@ export interface components {
              * Issuer
              * @description The identity provider that says who it is; null: a password does.
              */
-            issuer?: string | null;
+            issuer: string | null;
             /** Must Change Password */
             must_change_password: boolean;
             /** Name */
@@ -3999,14 +3999,14 @@ export interface components {
              * Hint
              * @description What to do about it.
              */
-            hint?: string | null;
+            hint: string | null;
             /** Passwords */
             passwords: boolean;
             /**
              * Problem
              * @description What the reason that was asked about means.
              */
-            problem?: string | null;
+            problem: string | null;
             /**
              * Provider
              * @description What the identity provider is called; null where there is none.
@@ -4024,7 +4024,7 @@ export interface components {
              * Issuer
              * @description The identity provider that says who one is; null: a password does.
              */
-            issuer?: string | null;
+            issuer: string | null;
             /** Method */
             method: string;
             /** Must Change Password */

@@ -155,7 +155,7 @@ export function Shell() {
         <Outlet />
       </AppShell.Main>
       <Palette isOpen={isSearching} close={search.close} />
-      <SignInAgain name={who.data.name} isOpen={isOut} />
+      <SignInAgain who={who.data} isOpen={isOut} />
       <Shortcuts isOpen={showsKeys} close={keys.close} />
     </AppShell>
   );

@@ -83,7 +83,7 @@ class WhoAmIOut(Out):
     home: str | None
     permissions: list[str]
     must_change_password: bool
-    issuer: str | None = Field(None, description="The identity provider that says who one is; null: a password does.")
+    issuer: str | None = Field(description="The identity provider that says who one is; null: a password does.")
 
 
 class WaysInOut(Out):
@@ -91,8 +91,8 @@ class WaysInOut(Out):
 
     passwords: bool
     provider: str | None = Field(description="What the identity provider is called; null where there is none.")
-    problem: str | None = Field(None, description="What the reason that was asked about means.")
-    hint: str | None = Field(None, description="What to do about it.")
+    problem: str | None = Field(description="What the reason that was asked about means.")
+    hint: str | None = Field(description="What to do about it.")
 
 
 class SessionOut(Out):
@@ -121,7 +121,7 @@ class UserOut(Out):
     is_disabled: bool
     must_change_password: bool
     created_at: datetime
-    issuer: str | None = Field(None, description="The identity provider that says who it is; null: a password does.")
+    issuer: str | None = Field(description="The identity provider that says who it is; null: a password does.")
 
 
 class UserPage(Out):

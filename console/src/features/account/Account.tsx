@@ -7,10 +7,13 @@ import type { Schema } from "../../api/types";
 import { ErrorBox, Facts, Page, Panel, Shown, Snippet, Time } from "../../parts/Bits";
 import { Rows } from "../../parts/Rows";
 import { useUrl } from "../../parts/useUrl";
+import { useWaysIn } from "../sign-in/WaysIn";
 
 export default function Account() {
   const who = useWhoAmI();
+  const ways = useWaysIn();
   const [tab, setTab] = useUrl("tab", "tokens");
+  const hasPassword = who.data?.issuer === null && ways.data?.passwords !== false;
   return (
     <Page title="Account">
       {who.data?.must_change_password && <Alert color="yellow" title="Choose a password of your own first" />}
@@ -21,6 +24,7 @@ export default function Account() {
               ["Name", who.data.name],
               ["Role", who.data.role],
               ["Projects", who.data.projects.join(", ") || "none"],
+              ["Signs in with", who.data.issuer ?? "a password"],
             ]}
           />
         </Panel>
@@ -29,7 +33,7 @@ export default function Account() {
         <Tabs.List mb="md">
           <Tabs.Tab value="tokens">API tokens</Tabs.Tab>
           <Tabs.Tab value="sessions">Sessions</Tabs.Tab>
-          <Tabs.Tab value="password">Password</Tabs.Tab>
+          {hasPassword && <Tabs.Tab value="password">Password</Tabs.Tab>}
         </Tabs.List>
         <Tabs.Panel value="tokens">
           <Tokens />
@@ -37,9 +41,11 @@ export default function Account() {
         <Tabs.Panel value="sessions">
           <Sessions />
         </Tabs.Panel>
-        <Tabs.Panel value="password">
-          <Password />
-        </Tabs.Panel>
+        {hasPassword && (
+          <Tabs.Panel value="password">
+            <Password />
+          </Tabs.Panel>
+        )}
       </Tabs>
     </Page>
   );

@@ -38,7 +38,7 @@ export function UserActions({ of }: { of: Schema<"UserOut"> }) {
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Item onClick={() => setAsked("password")}>Give another password</Menu.Item>
+          {of.issuer === null && <Menu.Item onClick={() => setAsked("password")}>Give another password</Menu.Item>}
           <Menu.Item
             onClick={() => act.mutate({ method: "PATCH", path: base, body: { is_disabled: !of.is_disabled } })}
           >

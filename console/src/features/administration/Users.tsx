@@ -80,7 +80,7 @@ export function Users() {
                       w={150}
                       data={ROLES}
                       value={user.role}
-                      disabled={isSelf(user.name)}
+                      disabled={isSelf(user.name) || user.issuer !== null}
                       allowDeselect={false}
                       onChange={(value) =>
                         value &&
@@ -89,6 +89,7 @@ export function Users() {
                     />
                   ),
                 },
+                { label: "Signs in with", cell: (user) => user.issuer ?? "a password" },
                 { label: "Since", cell: (user) => <Time at={user.created_at} /> },
                 { label: "", cell: (user) => !isSelf(user.name) && <UserActions of={user} /> },
               ]}
