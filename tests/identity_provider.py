@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -42,6 +43,8 @@ class FakeProvider:
     sign: Callable[[dict[str, Any], Any], str] | None = None
     token_status: int = 200
     says_issuer: str | None = None
+    has_page: bool = False
+    """Whether it shows a page of its own first, as for people; else it sends the browser back at once."""
     asked: list[str] = field(default_factory=list)
     """Paths that were asked for, in order."""
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -98,8 +101,13 @@ def a_provider(now: Callable[[], float]) -> Iterator[FakeProvider]:
             fake.asked.append(parts.path)
             if parts.path == "/authorize":
                 query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+                back = fake.authorize(query)
+                if fake.has_page:
+                    link = f"<a href='{escape(back)}'>Go on as {escape(fake.person['preferred_username'])}</a>"
+                    self.send(200, "text/html", f"<!doctype html><title>Provider</title>{link}".encode())
+                    return
                 self.send_response(303)
-                self.send_header("Location", fake.authorize(query))
+                self.send_header("Location", back)
                 self.end_headers()
             elif parts.path == "/.well-known/openid-configuration":
                 self.say(200, fake.metadata())
@@ -115,9 +123,11 @@ def a_provider(now: Callable[[], float]) -> Iterator[FakeProvider]:
             self.say(*fake.token(form, self.headers.get("Authorization", "")))
 
         def say(self, status: int, document: dict[str, Any]) -> None:
-            body = json.dumps(document).encode()
+            self.send(status, "application/json", json.dumps(document).encode())
+
+        def send(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
