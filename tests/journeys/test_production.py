@@ -149,10 +149,8 @@ place.write_text({INVARIANTS!r})
         assert time.monotonic() < until, told
         time.sleep(0.5)
     assert "FAILS metrics: The run's metrics are not within: accuracy >= 1.1 (it is 0." in told
-    assert (
-        "FAILS invariants: What must hold of its predictions does not: money does not matter: row 0:" in told
-    )
+    assert "FAILS invariants: What must hold of its predictions does not: money does not matter: row 0:" in told
     assert "less suspicious" not in told
-    assert "holds scan: It has no pickles. Loading it only read files." in told, told  # MLflow saved it with skops
+    assert "Loading it only read files." in told, told
     platform.command("model", "thresholds", "gated", "--project", "fraud", "--set", "accuracy >= 0.5")
     assert "holds metrics" in promote_dry(platform, model)
