@@ -27,7 +27,7 @@ export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 FUZZED := a,rare,logistic,lightgbm-regressor,xgboost-class,ordinal-hist
-.PHONY: help setup console demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload fault fault-long cycles build clean system system-demo fuzz-long fuzz-endpoint
+.PHONY: help setup console demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload bench-flood fault fault-long cycles build clean system system-demo fuzz-long fuzz-endpoint
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -97,11 +97,14 @@ bench-gateway: $(READY)  ## Measure the way through the gateway beside a pod alo
 bench-overload: $(READY)  ## Overload a pod, and give it slow and idle clients
 	@$(BIN)/python benchmarks/overload.py
 
+bench-flood: $(READY)  ## Let one customer flood at ten times its quota, and measure the others
+	@$(BIN)/python benchmarks/flood.py
+
 fault: $(READY) system  ## Run only the tests that kill, stop, fill and corrupt
 	@$(PYTEST) -q --durations=10 -m fault
 
 fault-long: $(READY) system  ## The same, killing at every place instead of some
-	@TAXIWAY_TEST_KILL_CYCLES=all TAXIWAY_TEST_KILLS=500 $(PYTEST) -q --timeout 14400 --durations=10 -m fault
+	@ACTS=1000 TAXIWAY_TEST_KILL_CYCLES=all TAXIWAY_TEST_KILLS=500 $(PYTEST) -q --timeout 14400 --durations=10 -m fault
 
 cycles: $(READY) system  ## Update, promote and roll back under load, and go to zero and back, CYCLES times (50)
 	@TAXIWAY_TEST_CYCLES=$(or $(CYCLES),50) $(PYTEST) -q -s tests/journeys/test_rollouts.py tests/journeys/test_zero.py -k 'rollbacks or last_pod'

@@ -107,3 +107,50 @@ def test_promote_to_two_customers_and_delete_the_model_in_staging(platform: Plat
         assert (ended.returncode, "MLmodel was changed" in ended.stderr) == (1, True)
         for each in (acme, zeta):
             client.delete_production(each.name)
+
+
+INVARIANTS = """
+from taxiway_scoring.invariants import never_falls, never_rises
+
+
+def check_more_money_is_never_less_suspicious(predict, example):
+    never_falls(predict, example, "amount", [1.0, 100.0, 1000.0])
+
+
+def check_money_does_not_matter(predict, example):
+    never_rises(predict, example, "amount", [1.0, 100.0, 1000.0])
+"""
+
+
+def promote_dry(platform: Platform, model: str) -> str:
+    told = platform.command(
+        "production", "promote", model, "--to", "gated", "--customer", "Acme", "--reason", "They asked for it.",
+        "--project", "fraud", "--dry-run", check=False,
+    )  # fmt: skip
+    return " ".join(told.stderr.split())
+
+
+def test_what_owners_demand_is_demanded(platform: Platform) -> None:
+    code = SKLEARN.replace(
+        "input_example=X.head(3)", 'input_example=X.head(3), code_paths=["/tmp/gated/taxiway_invariants.py"]'
+    )
+    code = f"""
+import pathlib, tempfile
+place = pathlib.Path(tempfile.mkdtemp()) / "taxiway_invariants.py"
+place.write_text({INVARIANTS!r})
+{code.replace('"/tmp/gated/taxiway_invariants.py"', "str(place)")}
+"""
+    made = platform.convert(platform.python(code).splitlines()[-1], "gated")
+    assert made.status == "ON", f"{made.reason}: {made.message}"
+    model = f"gated/{made.version}"
+    platform.command("model", "thresholds", "gated", "--project", "fraud", "--set", "accuracy >= 1.1")
+    until = time.monotonic() + 60
+    while "have not been tried" in (told := promote_dry(platform, model)):
+        assert time.monotonic() < until, told
+        time.sleep(0.5)
+    assert "FAILS metrics: The run's metrics are not within: accuracy >= 1.1 (it is 0." in told
+    assert "FAILS invariants: What must hold of its predictions does not: money does not matter: row 0:" in told
+    assert "less suspicious" not in told
+    assert "Loading it only read files." in told, told
+    platform.command("model", "thresholds", "gated", "--project", "fraud", "--set", "accuracy >= 0.5")
+    assert "holds metrics" in promote_dry(platform, model)
