@@ -104,7 +104,11 @@ def a_provider(now: Callable[[], float]) -> Iterator[FakeProvider]:
                 back = fake.authorize(query)
                 if fake.has_page:
                     link = f"<a href='{escape(back)}'>Go on as {escape(fake.person['preferred_username'])}</a>"
-                    self.send(200, "text/html", f"<!doctype html><title>Provider</title>{link}".encode())
+                    self.send(
+                        200,
+                        "text/html",
+                        f"<!doctype html><title>Provider</title><link rel=icon href='data:,'>{link}".encode(),
+                    )
                     return
                 self.send_response(303)
                 self.send_header("Location", back)

@@ -14,7 +14,7 @@ import pytest
 import typer.main
 
 from taxiway.cli import application
-from taxiway.settings import OTHER_VARIABLES, Section, Settings, known_keys
+from taxiway.settings import OTHER_VARIABLES, Section, Settings, known_keys, provider_keys
 from taxiway.telemetry.metrics import ControlMetrics
 from taxiway_scoring.telemetry import METRICS
 from tests.docs.pages import (
@@ -93,12 +93,12 @@ def test_an_unknown_command_or_option_is_found() -> None:
 @every_page
 def test_variables_and_settings_exist(page: Path) -> None:
     text = page.read_text("utf-8")
-    variables = {f"TAXIWAY_{key.replace('.', '__').upper()}" for key in known_keys()} | OTHER_VARIABLES
+    variables = {f"TAXIWAY_{key.replace('.', '__').upper()}" for key in known_keys() | provider_keys()} | OTHER_VARIABLES
     assert set(re.findall(r"TAXIWAY_[A-Z0-9_]*[A-Z0-9]", text)) - variables == set()
     sections = "|".join(name for name, field in Settings.model_fields.items() if _is_section(field.annotation))
     for code in inline_code(page):
         if re.fullmatch(rf"(?:{sections})\.[a-z_]+", code) and not code.endswith((".py", ".md", ".toml")):
-            assert code in known_keys(), code
+            assert code in known_keys() | provider_keys(), code
 
 
 def _is_section(annotation: object) -> bool:

@@ -79,7 +79,7 @@ def test_a_group_lets_one_in_and_gives_the_role(fake: FakeProvider, with_provide
     opened.value.get_by_role("link", name="Go on as Grace").click()
     opened.value.wait_for_url("**/account")
     opened.value.close()
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))")
     expect(dialog).to_be_hidden()
     expect(page.get_by_label("Name")).to_have_value("half-filled")
     assert browser.complaints == []
