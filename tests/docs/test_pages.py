@@ -93,7 +93,9 @@ def test_an_unknown_command_or_option_is_found() -> None:
 @every_page
 def test_variables_and_settings_exist(page: Path) -> None:
     text = page.read_text("utf-8")
-    variables = {f"TAXIWAY_{key.replace('.', '__').upper()}" for key in known_keys() | provider_keys()} | OTHER_VARIABLES
+    variables = {
+        f"TAXIWAY_{key.replace('.', '__').upper()}" for key in known_keys() | provider_keys()
+    } | OTHER_VARIABLES
     assert set(re.findall(r"TAXIWAY_[A-Z0-9_]*[A-Z0-9]", text)) - variables == set()
     sections = "|".join(name for name, field in Settings.model_fields.items() if _is_section(field.annotation))
     for code in inline_code(page):
