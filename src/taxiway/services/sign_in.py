@@ -237,7 +237,7 @@ class SignIn:
             user = await users.find_identity(tx, identity.issuer, identity.subject)
             if user is not None and isinstance(error, NoGroup):
                 await self._change_projects(tx, asking, user, Grant())
-                ended = {
+                ended: dict[str, object] = {
                     "sessions": await sessions.end_all(tx, user.id),
                     "api_tokens": await api_tokens.revoke_all(tx, user.id, at=self._now()),
                 }
