@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvicorn
 
-APPLICATION = "mlflow.server.fastapi_app:app"
+APPLICATION = "taxiway.registry.application:app"
 
 
 def main(socket: str, workers: str) -> None:

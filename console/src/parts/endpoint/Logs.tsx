@@ -1,4 +1,4 @@
-import { Button, Checkbox, Group, Select, Stack, Text, TextInput } from "@mantine/core";
+import { Anchor, Button, Checkbox, Group, Select, Stack, Text, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { IconDownload } from "@tabler/icons-react";
 import { useVirtualizer } from "@tanstack/react-virtual";
@@ -13,7 +13,8 @@ import { accessOf } from "./access";
 type LogPage = Schema<"LogPageOut">;
 type LogLine = Schema<"LogLineOut">;
 const LOOK_MS = 1000;
-const PAGE = 1000;
+const PAGE = 10_000;
+const TAIL = 2000;
 const MOST_LINES = 100_000;
 
 /** The build log and the pods' logs of a deployment: follow, search, wrap, download, a link to a line. */
@@ -26,7 +27,10 @@ export function Logs({ base }: { base: string }) {
   const [line, setLine] = useUrl("line");
   const [follows, setFollows] = useState(line === "");
   const pods = useGet<Schema<"PodLogList">>(`${base}/pods`);
-  const { lines, error, isComplete } = useLines(`${base}/logs/${kind}`, kind === "pod" ? pod : "", settled);
+  // Who follows wants the end; all of it is read for a search, for a link to a line, and for who asks for it.
+  const [isWhole, setWhole] = useState(line !== "");
+  const fromEnd = !isWhole && settled === "";
+  const { lines, error, isComplete } = useLines(`${base}/logs/${kind}`, kind === "pod" ? pod : "", settled, fromEnd);
   return (
     <Stack gap="xs">
       <Group gap="xs">
@@ -95,26 +99,38 @@ export function Logs({ base }: { base: string }) {
         isAccess={kind === "access"}
       />
       <Text size="xs" c="dimmed">
+        {fromEnd && lines.length >= TAIL && (
+          <>
+            <Anchor component="button" type="button" size="xs" onClick={() => setWhole(true)}>
+              Show all of the log
+            </Anchor>
+            {"; these are the last "}
+          </>
+        )}
         {lines.length} lines{isComplete ? "; nothing more will come" : "; more appear as they are written"}
       </Text>
     </Stack>
   );
 }
 
-function useLines(path: string, pod: string, contains: string) {
+function useLines(path: string, pod: string, contains: string, fromEnd: boolean) {
   const [lines, setLines] = useState<LogLine[]>([]);
   const [error, setError] = useState<Problem | null>(null);
   const [isComplete, setComplete] = useState(false);
   useEffect(() => {
     let isOver = false;
     let timer: ReturnType<typeof setTimeout>;
-    let after = 0;
+    let after: number | undefined = fromEnd ? undefined : 0;
     setLines([]);
     setComplete(false);
     const look = async () => {
       let pause = LOOK_MS;
       try {
-        const page = await get<LogPage>(path, { pod, contains, after, limit: PAGE });
+        const page = await get<LogPage>(path, {
+          pod,
+          contains,
+          ...(after === undefined ? { tail: TAIL } : { after, limit: PAGE }),
+        });
         if (isOver) return;
         setError(null);
         const moved = page.next_sequence !== after;
@@ -134,7 +150,7 @@ function useLines(path: string, pod: string, contains: string) {
       isOver = true;
       clearTimeout(timer);
     };
-  }, [path, pod, contains]);
+  }, [path, pod, contains, fromEnd]);
   return { lines, error, isComplete };
 }
 

@@ -21,7 +21,7 @@ import type { Schema } from "../../api/types";
 import { Empty, ErrorBox, Panel, Waiting } from "../Bits";
 import { milliseconds } from "../format";
 import { useUrl } from "../useUrl";
-import { type Contract, contractOf, readValue, tableOf } from "./contract";
+import { type Contract, contractOf, readValue, refusalOf, tableOf } from "./contract";
 
 type Tried = Schema<"TryOut">;
 
@@ -65,6 +65,7 @@ function Form({ base, contract }: { base: string; contract: Contract }) {
       return send<Tried>("POST", `${base}/invocations`, { raw });
     },
   });
+  const refusal = ask.data && ask.data.status !== 200 ? refusalOf(ask.data.body) : null;
   return (
     <SimpleGrid cols={{ base: 1, lg: 2 }} spacing="md">
       <Panel
@@ -100,6 +101,7 @@ function Form({ base, contract }: { base: string; contract: Contract }) {
                     }
                     inputWrapperOrder={["label", "input", "description"]}
                     value={values[field.name] ?? ""}
+                    error={refusal?.column === field.name ? refusal.message : undefined}
                     onChange={(event) => setValues({ ...values, [field.name]: event.currentTarget.value })}
                   />
                 ))}
@@ -149,8 +151,8 @@ function Answer({ of }: { of: Tried }) {
         {of.status} in {milliseconds(of.milliseconds)} from pod {of.pod} of revision {of.revision}
       </Text>
       {of.status !== 200 ? (
-        <Alert color="red" title={problemOf(of.body).message}>
-          {problemOf(of.body).hint}
+        <Alert color="red" title={refusalOf(of.body).message}>
+          {refusalOf(of.body).hint}
         </Alert>
       ) : table ? (
         <Table.ScrollContainer minWidth={160} mah={480} scrollAreaProps={{ viewportProps: { tabIndex: 0 } }}>
@@ -187,15 +189,6 @@ function Answer({ of }: { of: Tried }) {
       )}
     </Stack>
   );
-}
-
-function problemOf(body: string): { message: string; hint: string } {
-  try {
-    const found = JSON.parse(body) as { message?: string; detail?: string; hint?: string };
-    return { message: found.message ?? found.detail ?? body, hint: found.hint ?? "" };
-  } catch {
-    return { message: body.slice(0, 300), hint: "" };
-  }
 }
 
 const wordOf = (value: unknown) =>

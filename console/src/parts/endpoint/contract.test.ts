@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { contractOf, readValue, tableOf } from "./contract";
+import { contractOf, readValue, refusalOf, tableOf } from "./contract";
 
 const DOCUMENT = {
   paths: {
@@ -70,5 +70,13 @@ describe("predictions", () => {
     expect(tableOf('{"predictions": [{"p": 1}]}')).toEqual({ columns: ["p"], rows: [["1"]] });
     expect(tableOf('{"predictions": {"p": [1, 2]}}')).toEqual({ columns: ["p"], rows: [["1"], ["2"]] });
     expect(tableOf("no JSON")).toBeNull();
+  });
+});
+
+describe("a refusal", () => {
+  it("names the column that it is about, where there is one", () => {
+    expect(refusalOf('{"message":"no number","column":"amount","row":0}').column).toBe("amount");
+    expect(refusalOf('{"detail":"too large"}')).toEqual({ message: "too large", hint: "", column: "" });
+    expect(refusalOf("<html>").message).toBe("<html>");
   });
 });

@@ -72,6 +72,24 @@ export function readValue(text: string, kind: Field["kind"]): unknown {
   return text;
 }
 
+export interface Refusal {
+  message: string;
+  hint: string;
+  /** The column that it is about; "" where it is about none, or about the whole body. */
+  column: string;
+}
+
+/** Why an endpoint refused a request. */
+export function refusalOf(body: string): Refusal {
+  try {
+    const found = JSON.parse(body) as Record<string, unknown>;
+    const said = (name: string) => (typeof found[name] === "string" ? (found[name] as string) : "");
+    return { message: said("message") || said("detail") || body, hint: said("hint"), column: said("column") };
+  } catch {
+    return { message: body.slice(0, 300), hint: "", column: "" };
+  }
+}
+
 /** The predictions of an answer as rows of named cells. */
 export function tableOf(body: string): { columns: string[]; rows: string[][] } | null {
   let predictions: unknown;
