@@ -45,9 +45,9 @@ def fill_runs(database: Path, experiment: str, *, runs: int, columns: int, seed:
         logged = [(name, rng.random(), run) for run in ids for name in metrics]
         for table in ("metrics", "latest_metrics"):
             connection.executemany(
-                f"INSERT INTO {table} (key, value, timestamp, step, is_nan, run_uuid)"
-                f" VALUES (?, ?, {START_MS}, 0, 0, ?)",
-                logged,
+                f"INSERT INTO {table} (key, value, timestamp, step, is_nan, run_uuid)"  # noqa: S608
+                " VALUES (?, ?, ?, 0, 0, ?)",
+                ((name, value, START_MS, run) for name, value, run in logged),
             )
 
 
