@@ -46,8 +46,8 @@ def fill_runs(database: Path, experiment: str, *, runs: int, columns: int, seed:
         for table in ("metrics", "latest_metrics"):
             connection.executemany(
                 f"INSERT INTO {table} (key, value, timestamp, step, is_nan, run_uuid)"  # noqa: S608
-                f" VALUES (?, ?, {START_MS}, 0, 0, ?)",
-                logged,
+                " VALUES (?, ?, ?, 0, 0, ?)",
+                ((name, value, START_MS, run) for name, value, run in logged),
             )
 
 

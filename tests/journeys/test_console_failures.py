@@ -91,8 +91,8 @@ def test_a_wrong_input_is_told_at_its_field(platform: Platform, browser: Browser
 
     name, password = "ada", "a password of her own"
     with platform.client() as client:
-        client.send(plain("POST", "users", body={"name": name, "password": password, "role": "data_scientist"}))
-        client.send(plain("PUT", f"projects/fraud/members/{name}"))
+        client.send(plain("POST", "users", body={"name": name, "password": password, "role": "data-scientist"}))
+        client.send(plain("PUT", "projects", "fraud", "members", name))
     with a_browser(platform.url) as hers:
         look_as_a_data_scientist(hers, name, password)
 

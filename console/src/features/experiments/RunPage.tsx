@@ -211,5 +211,14 @@ function Curve({ name, page, isTime }: { name: string; page: MetricPage; isTime:
       <Figure label={name} value={figure(page.items[0]?.value)} hint={`logged once, at step ${page.items[0]?.step}`} />
     );
   }
-  return <Chart title={name} x={x} lines={lines} isTime={isTime} say={figure} />;
+  return (
+    <>
+      <Chart title={name} x={x} lines={lines} isTime={isTime} say={figure} />
+      {page.next_cursor && (
+        <Text size="xs" c="dimmed">
+          The first {page.items.length} values; more were logged.
+        </Text>
+      )}
+    </>
+  );
 }
