@@ -113,6 +113,9 @@ class FakeSnapshotStore:
         except TaxiwayError as error:
             failure = Failure(reason=error.reason, message=error.message, hint=error.hint or "")
             return replace(running, state=CopyState.FAILED, failure=failure)
+        except OSError as error:
+            failure = Failure(reason="TrackingUnavailable", message=str(error), hint="Try again.")
+            return replace(running, state=CopyState.FAILED, failure=failure)
         finally:
             shutil.rmtree(directory)
         size = sum(len(content) for content in files.values())
