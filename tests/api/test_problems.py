@@ -10,7 +10,7 @@ import pytest
 from taxiway.api import problems
 from taxiway.api.cursors import read_cursor, write_cursor
 from taxiway.api.problems import PROBLEMS, render
-from taxiway.domain import errors
+from taxiway.domain import errors, sign_in
 from taxiway.domain.errors import InvalidInput, TaxiwayError, TooManyRequests
 from taxiway.wire.problems import ProblemOut
 from tests.api.world import RUN, VERSION, World
@@ -22,7 +22,7 @@ CONVERT = f"{RUN}/conversions"
 def all_errors() -> list[type[TaxiwayError]]:
     return [
         value
-        for module in (errors, problems)
+        for module in (errors, sign_in, problems)
         for _, value in inspect.getmembers(module, inspect.isclass)
         if issubclass(value, TaxiwayError)
     ]
