@@ -36,6 +36,7 @@ export const theme = createTheme({
     MultiSelect: { defaultProps: { size: "xs", clearButtonProps: { "aria-label": "Clear" } } },
     TagsInput: { defaultProps: { size: "xs", clearButtonProps: { "aria-label": "Clear" } } },
     Modal: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
+    Notification: { defaultProps: { closeButtonProps: { "aria-label": "Close this message" } } },
     Textarea: { defaultProps: { size: "xs" } },
     Switch: { defaultProps: { size: "xs" } },
     Checkbox: { defaultProps: { size: "xs" } },
