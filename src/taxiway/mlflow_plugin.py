@@ -210,9 +210,8 @@ class TaxiwayDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]
         done = client.promote(
             PromotionIn(project=client.in_project(None), model=found[1], version=int(found[2]), name=name, **asked)
         )
-        failed = [f"{gate.message} {gate.hint}".strip() for gate in done.gates if not gate.holds]
-        if not done.is_done:
-            raise _invalid("It was not promoted. " + " ".join(failed))
+        if done.waits_as:
+            raise _invalid(f"It waits for another administrator, as {done.waits_as}; it is deployed once approved.")
         return _production(_on(client.wait_production(name, timeout_seconds=WAIT_SECONDS)))
 
     @contextmanager

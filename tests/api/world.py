@@ -330,8 +330,11 @@ async def _promote(world: World, root: Asking, version: ModelVersionId) -> None:
     name = ProductionName(name="scorer-acme")
     issued, _ = await world.services.access_tokens.issue(root, name, caller="till 7", life=timedelta(days=1))
     world.secrets.ids["production_token"] = issued.id
-    member = (await world.services.deployments.detail(source)).deployment.owner
-    another = replace(root, principal=replace(root.principal, user=member, name="another"))
+    await world.services.users.create(
+        root, name="another", role=Role.ADMINISTRATOR, password=PASSWORD, must_change_password=False
+    )
+    another = replace(root, principal=await _principal_of(world, "another"))
+    await _issue(world, "another", "another")
     wanted = PromotionRequest(source=source, name="scorer-zeta", customer="Zeta", reason="They want it too.")
     after = (await world.services.deployments.detail(name)).deployment
     async with world.database.write() as tx:

@@ -14,7 +14,7 @@ from taxiway.domain.errors import Conflict, GatesFailed, InvalidInput, LimitReac
 from taxiway.domain.gates import FormatPolicy, GateName
 from taxiway.domain.ids import SnapshotId, UserId
 from taxiway.domain.models import Environment
-from taxiway.domain.people import Asking
+from taxiway.domain.people import Asking, Role
 from taxiway.domain.resources import Capacity, Resources, Scale
 from taxiway.domain.revisions import RevisionState, RevisionWanted
 from taxiway.domain.snapshots import SnapshotState
@@ -22,9 +22,9 @@ from taxiway.domain.thresholds import parse_threshold
 from taxiway.services.approvals import PromotionRequest
 from taxiway.services.deployments import DeploymentName, Deployments, ProductionName
 from taxiway.services.promotions import Promotions
-from taxiway.store import models, revisions, snapshots
+from taxiway.store import models, revisions, snapshots, users
 from taxiway.store.database import Database
-from tests.builders import MODEL, PROJECT, a_stored_snapshot, an_asking, some_facts, some_phases
+from tests.builders import MODEL, PROJECT, a_stored_snapshot, a_user, an_asking, some_facts, some_phases
 from tests.fakes import FakeClock, FakeNudge, FakeProver
 from tests.services.conftest import actions
 from tests.store.conftest import insert_people, insert_version
@@ -59,9 +59,13 @@ async def promotions(database: Database, clock: FakeClock, nudge: FakeNudge) -> 
     for version in ("v1", "v2"):
         await be_on(database, version)
     clock.advance(60)
+    return make_promotions(database, clock, nudge, needs_approval=False)
+
+
+def make_promotions(database: Database, clock: FakeClock, nudge: FakeNudge, *, needs_approval: bool) -> Promotions:
     return Promotions(
         database=database, capacity=CAPACITY, policy=FormatPolicy.WARN, is_isolated=lambda: True,
-        needs_approval=False, prover=FakeProver(clock=clock), nudge=nudge, now=clock,
+        needs_approval=needs_approval, prover=FakeProver(clock=clock), nudge=nudge, now=clock,
     )  # fmt: skip
 
 
@@ -248,9 +252,11 @@ def another(name: str = "maria") -> Asking:
 
 
 @pytest.fixture
-def careful(promotions: Promotions) -> Promotions:
-    promotions._needs_approval = True
-    return promotions
+async def careful(promotions: Promotions, database: Database, clock: FakeClock, nudge: FakeNudge) -> Promotions:
+    """Of the same, with an administrator for whom others must speak."""
+    async with database.write() as tx:
+        await users.record(tx, a_user(role=Role.ADMINISTRATOR))
+    return make_promotions(database, clock, nudge, needs_approval=True)
 
 
 async def test_a_promotion_waits_for_another_administrator(
@@ -304,6 +310,19 @@ async def test_only_the_files_that_were_asked_for_are_promoted(careful: Promotio
         await snapshots.record(tx, a_stored_snapshot(model_version="v1", digest=SnapshotId("cd" * 32)))
     with pytest.raises(Conflict, match="not those"):
         await careful.decide(another(), plan.waits_as, Decision.APPROVED)
+
+
+@pytest.mark.parametrize("change", [{"role": Role.DATA_SCIENTIST}, {"role": Role.ADMINISTRATOR, "is_disabled": True}])
+async def test_nothing_is_done_in_the_name_of_who_is_no_administrator_any_more(
+    careful: Promotions, database: Database, change: dict[str, Any]
+) -> None:
+    plan = await careful.promote(an_asking(), wanted())
+    async with database.write() as tx:
+        await users.record(tx, a_user(**change))
+    with pytest.raises(Conflict, match="no administrator any more"):
+        await careful.decide(another(), plan.waits_as, Decision.APPROVED)
+    assert await careful.search() == []
+    await careful.decide(another(), plan.waits_as, Decision.REJECTED, reason="Who asked is gone.")
 
 
 # ------------------------------------------------------------------ dry runs

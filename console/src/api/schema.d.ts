@@ -1421,8 +1421,8 @@ export interface paths {
         get: operations["list_users"];
         put?: never;
         /**
-         * Make a user
-         * @description Make a user.
+         * Make a user with a password; those of an identity provider are made when they first sign in
+         * @description Make a user with a password; those of an identity provider are made when they first sign in.
          */
         post: operations["create_user"];
         delete?: never;
@@ -2099,6 +2099,11 @@ export interface components {
          * @description How a gate stands.
          */
         GateOut: {
+            /**
+             * Can Be Awaited
+             * @description It does not hold yet, and refuses nothing: the promotion waits for it.
+             */
+            can_be_awaited: boolean;
             /** Gate */
             gate: string;
             /** Hint */
@@ -11029,7 +11034,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemOut"];
                 };
             };
-            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first */
+            /** @description CrossOrigin: Another site sent this request; NotAllowed: That is not allowed; PasswordChangeNeeded: The password must be changed first; PasswordsOff: Passwords are turned off */
             403: {
                 headers: {
                     [name: string]: unknown;

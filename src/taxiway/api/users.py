@@ -26,9 +26,10 @@ async def list_users(
     )
 
 
-@router.post("/users", permission=Permission.USER_WRITE, status_code=201, errors=("Conflict",))
+@router.post("/users", permission=Permission.USER_WRITE, status_code=201, errors=("PasswordsOff", "Conflict"))
 async def create_user(wanted: UserIn, asking: Asker, services: Services) -> UserOut:
-    """Make a user."""
+    """Make a user with a password; those of an identity provider are made when they first sign in."""
+    services.sign_in.require_passwords()
     made = await services.users.create(
         asking,
         name=wanted.name,

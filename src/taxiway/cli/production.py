@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +43,7 @@ from taxiway.cli.rollouts import (
     strategy_of,
 )
 from taxiway.cli.simulating import simulate
+from taxiway.cli.usage import served, usage
 
 if TYPE_CHECKING:
     from taxiway.client import Client
@@ -66,6 +66,8 @@ def add_to(application: typer.Typer) -> None:
     production.add_typer(token, name="token")
     production.command("rollout")(rollout)
     production.command("simulate")(simulate)
+    production.command("usage")(usage)
+    production.command("served")(served)
     scrubs.add_to(production)
     approvals.add_to(production)
     application.add_typer(production, name="production")
@@ -123,7 +125,7 @@ def promote(
         if dry_run:
             if as_json:
                 print_json(found.model_dump(mode="json"))
-            if not all(gate.holds for gate in found.gates):
+            if not all(gate.holds or gate.can_be_awaited for gate in found.gates):
                 raise typer.Exit(ExitCode.FAILED)
             return
         if found.waits_as:
@@ -139,7 +141,8 @@ def promote(
 
 def _show_gates(found: PromotionOut) -> None:
     for gate in found.gates:
-        say(f"{'holds' if gate.holds else 'FAILS'}  {gate.gate}: {gate.message}")
+        word = "holds" if gate.holds else "waits" if gate.can_be_awaited else "FAILS"
+        say(f"{word}  {gate.gate}: {gate.message}")
         if not gate.holds and gate.hint:
             say(f"       {gate.hint}")
 
@@ -360,72 +363,6 @@ def history(name: Name, as_json: AsJson = False) -> None:
             ("WHY", lambda r: r.why),
         ],
         empty="There are none yet.",
-    )
-
-
-Day = ["%Y-%m-%d"]
-
-
-@production.command("usage")
-def usage(
-    since: Annotated[
-        datetime | None, typer.Option(help="First day (UTC); the first of this month.", formats=Day)
-    ] = None,
-    until: Annotated[datetime | None, typer.Option(help="Last day (UTC); today.", formats=Day)] = None,
-    customer: Annotated[str | None, typer.Option(help="Only this customer's.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Tell what customers used: requests, errors, CPU and pod hours, and what that costs."""
-    with connected() as client:
-        found = client.usage(
-            since=None if since is None else since.date(), until=None if until is None else until.date(),
-            customer=customer,
-        )  # fmt: skip
-    show_table(
-        found.items,
-        as_json=as_json,
-        columns=[
-            ("DEPLOYMENT", lambda u: u.deployment),
-            ("CUSTOMER", lambda u: u.customer),
-            ("REQUESTS", lambda u: u.requests),
-            ("4XX", lambda u: u.client_errors),
-            ("5XX", lambda u: u.server_errors),
-            ("CPU-HOURS", lambda u: f"{u.cpu_hours:.2f}"),
-            ("POD-HOURS", lambda u: f"{u.pod_hours:.2f}"),
-            ("COST", lambda u: f"{u.cost:.2f}"),
-        ],
-        empty="Nothing was used on these days.",
-    )
-
-
-@production.command("served")
-def served(
-    at: Annotated[
-        datetime | None,
-        typer.Option(
-            help="A moment in your time zone; now.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-        ),
-    ] = None,
-    customer: Annotated[str | None, typer.Option(help="Only this customer's.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Tell what served a customer at a moment, and who put it there."""
-    with connected() as client:
-        found = client.served(at=None if at is None else at.astimezone(), customer=customer)
-    show_table(
-        found.items,
-        as_json=as_json,
-        columns=[
-            ("DEPLOYMENT", lambda s: s.deployment),
-            ("CUSTOMER", lambda s: s.customer),
-            ("REVISION", lambda s: s.revision),
-            ("MODEL", lambda s: f"{s.project}/{s.model}/{s.version}"),
-            ("FILES", lambda s: s.digest[:12]),
-            ("PROMOTED", lambda s: f"{s.promoted_at:%Y-%m-%d %H:%M}" if s.promoted_at else ""),
-            ("BY", lambda s: s.promoted_by),
-            ("REASON", lambda s: s.reason),
-        ],
-        empty="Nothing served at that moment.",
     )
 
 

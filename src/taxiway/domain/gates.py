@@ -64,6 +64,8 @@ class GateResult:
     holds: bool
     message: str
     hint: str = ""
+    can_be_awaited: bool = False
+    """It does not hold yet, and refuses nothing: the promotion waits until it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,7 @@ def evaluate(view: PromotionView) -> tuple[GateResult, ...]:
 
 def check(gates: Sequence[GateResult]) -> None:
     """Raise GatesFailed, which tells all that do not hold; an approval that is missing can be waited for."""
-    failed = [gate for gate in gates if not gate.holds and gate.gate is not GateName.APPROVAL]
+    failed = [gate for gate in gates if not gate.holds and not gate.can_be_awaited]
     if failed:
         count = "One gate does" if len(failed) == 1 else f"{len(failed)} gates do"
         raise GatesFailed(
@@ -259,6 +261,7 @@ def _approval(view: PromotionView) -> GateResult:
     return GateResult(
         gate=GateName.APPROVAL,
         holds=False,
+        can_be_awaited=True,
         message="Another administrator has to approve it.",
         hint="It waits for that once all other gates hold: see `taxiway production requests`.",
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from taxiway.domain.conditions import Condition, Failure, Phase
+from taxiway.domain.conditions import Condition, Failure, Phase, PhaseName
 from taxiway.domain.environments import EnvironmentRequest
+from taxiway.domain.errors import Conflict, NotFound
 from taxiway.domain.ids import (
     DeploymentId,
     EnvironmentId,
@@ -193,3 +194,32 @@ class Revision:
             options=self.options,
             lives_in=self.environment,
         )
+
+
+def choose_rollback(
+    known: Sequence[Revision], to: int | None, *, aborted: Collection[RevisionId] = frozenset()
+) -> Revision:
+    """Return the revision to go back to: the one that is named, or the newest earlier one that served and differs.
+
+    Those whose rollout was aborted served, but not well; they must be named.
+    """
+    newest = newest_wanted(known)
+    earlier = [revision for revision in known if revision.number < newest.number]
+    if to is not None:
+        found = next((revision for revision in earlier if revision.number == to), None)
+        if found is None:
+            raise NotFound(
+                f"There is no earlier revision {to}.", hint="List them with `taxiway production history NAME`."
+            )
+        return found
+    for revision in reversed(earlier):
+        has_served = any(phase.name is PhaseName.ROUTE for phase in revision.phases) and revision.id not in aborted
+        if has_served and _served(revision) != _served(newest):
+            return revision
+    raise Conflict(
+        "No earlier revision served anything else.", hint="Name one with its number, or promote another version."
+    )
+
+
+def _served(revision: Revision) -> tuple[object, ...]:
+    return revision.model_version, revision.resources, revision.options

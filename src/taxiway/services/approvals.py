@@ -11,14 +11,15 @@ from pydantic import TypeAdapter
 from taxiway.domain.approvals import Decided, Decision, check_decision
 from taxiway.domain.autoscaling import AutoscalingPolicy
 from taxiway.domain.deployments import Deployment
+from taxiway.domain.errors import Conflict
 from taxiway.domain.events import SubjectKind
 from taxiway.domain.ids import SnapshotId, new_id
-from taxiway.domain.people import Asking
+from taxiway.domain.people import Asking, Principal, Role
 from taxiway.domain.quotas import Quota
 from taxiway.domain.resources import Resources, Scale
 from taxiway.domain.rollouts import Strategy
 from taxiway.services.deployments import UNCHANGED, DeploymentName, Unchanged
-from taxiway.store import approvals, audit
+from taxiway.store import approvals, audit, users
 from taxiway.store.database import Transaction
 from taxiway.store.mapping import Document
 
@@ -75,11 +76,22 @@ async def decide(tx: Transaction, acting: Asking, key: str, decision: Decision, 
     asked = _read(await approvals.get(tx, key, for_update=True))
     user = acting.principal.user
     check_decision(asked.decided, decision, asked_by=asked.asking.principal.user, deciding=user)
+    if decision is Decision.APPROVED:
+        await _refuse_gone(tx, asked.asking.principal)
     await approvals.decide(tx, key, Decided(decision=decision, by=acting.principal.name, at=at, reason=reason))
     if decision is not Decision.APPROVED:  # a promotion has an entry of its own, which names both
         path = f"production/{asked.wanted.name}"
         facts = {"asked_by": asked.asking.principal.name, "reason": reason}
         await _record(tx, acting, f"production.{_ACTS[decision]}", asked.wanted, at, path, facts)
+
+
+async def _refuse_gone(tx: Transaction, asker: Principal) -> None:
+    """Raise Conflict where who asked is not an administrator any more: nothing is done in that one's name."""
+    user = await users.find(tx, asker.name)
+    if user is None or user.id != asker.user or user.is_disabled or user.role is not Role.ADMINISTRATOR:
+        raise Conflict(
+            f"{asker.name}, who asked for it, is no administrator any more.", hint="Reject it, and promote it yourself."
+        )
 
 
 _ACTS = {Decision.REJECTED: "reject", Decision.WITHDRAWN: "withdraw"}

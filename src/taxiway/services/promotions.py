@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from taxiway.domain.approvals import Decision
 from taxiway.domain.autoscaling import check_zero
 from taxiway.domain.compatibility import Change, compare
-from taxiway.domain.conditions import PhaseName
 from taxiway.domain.deployments import Deployment, DeploymentWanted
 from taxiway.domain.errors import Conflict, InvalidInput, NotFound
 from taxiway.domain.events import Event, SubjectKind
@@ -22,7 +21,7 @@ from taxiway.domain.names import SLUG_RULE, is_slug, propose_slug
 from taxiway.domain.people import Asking
 from taxiway.domain.promotions import Promotion
 from taxiway.domain.resources import Capacity, format_memory
-from taxiway.domain.revisions import Revision, RevisionWanted, newest_wanted
+from taxiway.domain.revisions import Revision, RevisionWanted, choose_rollback, newest_wanted
 from taxiway.domain.rollouts import RolloutWanted
 from taxiway.domain.snapshots import SnapshotCopy, SnapshotState, SnapshotWanted
 from taxiway.ports import Clock, Nudge, Prover
@@ -462,35 +461,6 @@ def check_texts(*, reason: str, customer: str | None = None) -> None:
             raise InvalidInput(
                 f"The {field} has 1 to {most} printable characters.", hint="Say it in one line.", field=f"/{field}"
             )
-
-
-def choose_rollback(
-    known: Sequence[Revision], to: int | None, *, aborted: Collection[RevisionId] = frozenset()
-) -> Revision:
-    """Return the revision to go back to: the one that is named, or the newest earlier one that served and differs.
-
-    Those whose rollout was aborted served, but not well; they must be named.
-    """
-    newest = newest_wanted(known)
-    earlier = [revision for revision in known if revision.number < newest.number]
-    if to is not None:
-        found = next((revision for revision in earlier if revision.number == to), None)
-        if found is None:
-            raise NotFound(
-                f"There is no earlier revision {to}.", hint="List them with `taxiway production history NAME`."
-            )
-        return found
-    for revision in reversed(earlier):
-        has_served = any(phase.name is PhaseName.ROUTE for phase in revision.phases) and revision.id not in aborted
-        if has_served and _served(revision) != _served(newest):
-            return revision
-    raise Conflict(
-        "No earlier revision served anything else.", hint="Name one with its number, or promote another version."
-    )
-
-
-def _served(revision: Revision) -> tuple[object, ...]:
-    return revision.model_version, revision.resources, revision.options
 
 
 def shown(deployment: Deployment) -> dict[str, object]:

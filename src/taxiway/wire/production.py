@@ -206,6 +206,7 @@ class GateOut(Out):
     holds: bool
     message: str
     hint: str
+    can_be_awaited: bool = Field(description="It does not hold yet, and refuses nothing: the promotion waits for it.")
 
 
 class ProductionOut(Out):

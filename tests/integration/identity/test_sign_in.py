@@ -348,6 +348,10 @@ async def test_passwords_can_be_turned_off_and_an_administrator_comes_in_again_w
     root = world.speak_as("admin")
     set_by_hand = await root.put("/api/v1/users/member/password", json={"password": "long enough"})
     assert set_by_hand.json()["reason"] == "PasswordsOff"
+    made_by_hand = await root.post(
+        "/api/v1/users", json={"name": "eve", "role": "data-scientist", "password": "long enough"}
+    )
+    assert made_by_hand.json()["reason"] == "PasswordsOff"
     assert (await sign_in(world)).headers["location"] == "/"
 
     # Taxiway is started with passwords, and `taxiway reset-password admin` is run.

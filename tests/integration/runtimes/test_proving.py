@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from taxiway.domain.ids import EnvironmentId, PodId
 from taxiway.domain.proofs import LiveCheck, ProofProgress, ProofState
 from taxiway.domain.revisions import Method, RevisionSpec, ScoringOptions
+from taxiway.runtimes.process import proving
 from taxiway.runtimes.process.pods import Confinement
 from taxiway.runtimes.process.proving import ProcessProver
 from taxiway.stub import children, levels
@@ -149,6 +151,22 @@ async def test_the_proof_counts_before_the_model_is_examined(workshop: Workshop)
     assert (found.invariants[0].name, found.invariants[0].holds, found.packages) == ("amount", False, (("sklearn", 2),))
     other = workshop.prover(HANGS)
     assert await other.examination(SPEC) == found, "another process finds it"
+
+
+async def test_invariants_that_hang_are_given_up_and_the_proof_still_counts(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proving, "TIME_LIMIT", timedelta(seconds=3))
+    prover = workshop.prover(TELLS + "\nimport time\ntime.sleep(60)\n")
+    await prover.begin(SPEC)
+    seen = await end_of(prover)
+    assert seen is not None
+    assert seen.state is ProofState.DONE
+    await all_ended(prover, workshop)
+    found = await prover.examination(SPEC)
+    assert found is not None
+    assert found.trouble
+    assert (await prover.observe(SPEC)) == seen
 
 
 async def test_a_model_that_cannot_be_loaded_has_not_been_examined(workshop: Workshop) -> None:

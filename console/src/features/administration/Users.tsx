@@ -1,4 +1,4 @@
-import { Button, Group, PasswordInput, Select, Stack, TextInput } from "@mantine/core";
+import { Button, Group, PasswordInput, Select, Stack, Text, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useState } from "react";
 import { part } from "../../api/client";
@@ -13,6 +13,7 @@ const ROLES = ["data-scientist", "administrator"];
 export function Users() {
   const who = useWhoAmI();
   const isSelf = (name: string) => name === who.data?.name;
+  const ways = useGet<Schema<"WaysInOut">>("/sign-in");
   const found = useGet<Schema<"UserPage">>("/users", { query: { limit: 200 } });
   const add = useAct<unknown>();
   const change = useAct<unknown>();
@@ -33,33 +34,40 @@ export function Users() {
   return (
     <Stack gap="md">
       <Panel title="Add a user">
-        <Group align="flex-end" gap="xs">
-          <TextInput
-            label="Name"
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-            error={add.error?.fields.name}
-            autoComplete="off"
-          />
-          <Select
-            label="Role"
-            data={ROLES}
-            value={role}
-            onChange={(value) => setRole(value ?? "data-scientist")}
-            allowDeselect={false}
-          />
-          <PasswordInput
-            label="First password"
-            w={200}
-            value={password}
-            onChange={(event) => setPassword(event.currentTarget.value)}
-            error={add.error?.fields.password}
-            autoComplete="new-password"
-          />
-          <Button disabled={!name || !password} loading={add.isPending} onClick={create}>
-            Add
-          </Button>
-        </Group>
+        {ways.data?.passwords === false ? (
+          <Text size="sm">
+            Passwords are turned off: whoever is in a group that counts becomes a user by signing in with{" "}
+            {ways.data.provider ?? "the identity provider"}.
+          </Text>
+        ) : (
+          <Group align="flex-end" gap="xs">
+            <TextInput
+              label="Name"
+              value={name}
+              onChange={(event) => setName(event.currentTarget.value)}
+              error={add.error?.fields.name}
+              autoComplete="off"
+            />
+            <Select
+              label="Role"
+              data={ROLES}
+              value={role}
+              onChange={(value) => setRole(value ?? "data-scientist")}
+              allowDeselect={false}
+            />
+            <PasswordInput
+              label="First password"
+              w={200}
+              value={password}
+              onChange={(event) => setPassword(event.currentTarget.value)}
+              error={add.error?.fields.password}
+              autoComplete="new-password"
+            />
+            <Button disabled={!name || !password} loading={add.isPending} onClick={create}>
+              Add
+            </Button>
+          </Group>
+        )}
         <ErrorBox problem={add.error} />
       </Panel>
       <Panel title="Users" pad={0}>

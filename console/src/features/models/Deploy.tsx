@@ -15,7 +15,7 @@ import {
 } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { notifications } from "@mantine/notifications";
-import { IconCheck, IconX } from "@tabler/icons-react";
+import { IconCheck, IconClock, IconX } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useNavigate } from "react-router";
@@ -101,8 +101,7 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
   const act = useAct<Plan>();
   const go = useNavigate();
   const amiss = plan.data?.gates.filter((gate) => !gate.holds) ?? [];
-  // The server lets one that lacks nothing but an approval wait for it.
-  const failed = amiss.filter((gate) => gate.gate !== "approval");
+  const failed = amiss.filter((gate) => !gate.can_be_awaited);
   const deploy = () =>
     act.mutate(
       { method: "POST", path: "/production/promotions", body },
@@ -265,11 +264,13 @@ function Gates({ of, problem }: { of: Plan | undefined; problem: Problem | null 
           <Badge
             size="sm"
             variant="light"
-            color={gate.holds ? "teal" : "red"}
+            color={gate.holds ? "teal" : gate.can_be_awaited ? "yellow" : "red"}
             tt="none"
             w={92}
             style={{ flex: "none" }}
-            leftSection={gate.holds ? <IconCheck size={11} /> : <IconX size={11} />}
+            leftSection={
+              gate.holds ? <IconCheck size={11} /> : gate.can_be_awaited ? <IconClock size={11} /> : <IconX size={11} />
+            }
           >
             {gate.gate}
           </Badge>
