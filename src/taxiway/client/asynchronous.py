@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import date, datetime
 from typing import Any, Self, TypeVar
 
@@ -60,6 +60,7 @@ from taxiway.wire.scrubs import ScrubList, ScrubOut
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
 T = TypeVar("T", bound=BaseModel | dict[str, Any] | None)
+Seen = TypeVar("Seen", ModelVersionDetailOut, ProductionDetailOut)
 POLL_SECONDS = 0.2
 
 
@@ -402,10 +403,43 @@ class AsyncClient:
 
         A control plane that does not answer for a while is waited for as well.
         """
+        return await self._wait_for(
+            lambda: self.model(name, version, project=project),
+            until,
+            f"{name} version {version}",
+            timeout_seconds=timeout_seconds,
+            progress=progress,
+        )
+
+    async def wait_production(
+        self,
+        name: str,
+        *,
+        timeout_seconds: float = 600.0,
+        progress: Callable[[ProductionDetailOut], None] | None = None,
+    ) -> ProductionDetailOut:
+        """Wait until a production deployment is as it was asked for last, or has failed. Raises TimeoutError."""
+        return await self._wait_for(
+            lambda: self.production_deployment(name),
+            is_settled,
+            name,
+            timeout_seconds=timeout_seconds,
+            progress=progress,
+        )
+
+    async def _wait_for(
+        self,
+        look: Callable[[], Awaitable[Seen]],
+        until: Callable[[Seen], bool],
+        called: str,
+        *,
+        timeout_seconds: float,
+        progress: Callable[[Seen], None] | None,
+    ) -> Seen:
         deadline = time.monotonic() + timeout_seconds
         while True:
             try:
-                seen = await self.model(name, version, project=project)
+                seen = await look()
             except (ApiError, Unreachable) as error:
                 if not is_passing(error) or time.monotonic() > deadline:
                     raise
@@ -415,5 +449,5 @@ class AsyncClient:
                 if until(seen):
                     return seen
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{name} version {version} is still {seen.status}: {seen.message}")
+                    raise TimeoutError(f"{called} is still {seen.status}: {seen.message}")
             await asyncio.sleep(POLL_SECONDS)

@@ -59,6 +59,7 @@ from taxiway.wire.scrubs import ScrubList, ScrubOut
 from taxiway.wire.tracking import ExperimentPage, LoggedModelList, RunOut, RunPage
 
 T = TypeVar("T", bound=BaseModel | dict[str, Any] | None)
+Seen = TypeVar("Seen", ModelVersionDetailOut, ProductionDetailOut)
 POLL_SECONDS = 0.2
 
 
@@ -245,30 +246,6 @@ class Client:
         """
         return self.send(calls.configure_production(name, wanted, dry_run=dry_run))
 
-    def wait_production(
-        self,
-        name: str,
-        *,
-        timeout_seconds: float = 600.0,
-        progress: Callable[[ProductionDetailOut], None] | None = None,
-    ) -> ProductionDetailOut:
-        """Wait until a production deployment is as it was asked for last, or has failed. Raises TimeoutError."""
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            try:
-                seen = self.production_deployment(name)
-            except (ApiError, Unreachable) as error:
-                if not is_passing(error) or time.monotonic() > deadline:
-                    raise
-            else:
-                if progress is not None:
-                    progress(seen)
-                if is_settled(seen):
-                    return seen
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"{name} is still {seen.status}: {seen.message}")
-            time.sleep(POLL_SECONDS)
-
     def production_logs(
         self,
         name: str,
@@ -414,10 +391,43 @@ class Client:
 
         A control plane that does not answer for a while is waited for as well.
         """
+        return self._wait_for(
+            lambda: self.model(name, version, project=project),
+            until,
+            f"{name} version {version}",
+            timeout_seconds=timeout_seconds,
+            progress=progress,
+        )
+
+    def wait_production(
+        self,
+        name: str,
+        *,
+        timeout_seconds: float = 600.0,
+        progress: Callable[[ProductionDetailOut], None] | None = None,
+    ) -> ProductionDetailOut:
+        """Wait until a production deployment is as it was asked for last, or has failed. Raises TimeoutError."""
+        return self._wait_for(
+            lambda: self.production_deployment(name),
+            is_settled,
+            name,
+            timeout_seconds=timeout_seconds,
+            progress=progress,
+        )
+
+    def _wait_for(
+        self,
+        look: Callable[[], Seen],
+        until: Callable[[Seen], bool],
+        called: str,
+        *,
+        timeout_seconds: float,
+        progress: Callable[[Seen], None] | None,
+    ) -> Seen:
         deadline = time.monotonic() + timeout_seconds
         while True:
             try:
-                seen = self.model(name, version, project=project)
+                seen = look()
             except (ApiError, Unreachable) as error:
                 if not is_passing(error) or time.monotonic() > deadline:
                     raise
@@ -427,5 +437,5 @@ class Client:
                 if until(seen):
                     return seen
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{name} version {version} is still {seen.status}: {seen.message}")
+                    raise TimeoutError(f"{called} is still {seen.status}: {seen.message}")
             time.sleep(POLL_SECONDS)
