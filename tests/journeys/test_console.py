@@ -232,7 +232,7 @@ def test_what_is_half_filled_in_outlives_the_session(browser: Browser) -> None:
     dialog.get_by_role("button", name="Sign in").click()
     expect(dialog).to_be_hidden()
     page.get_by_role("button", name="Add", exact=True).click()
-    expect(page.get_by_role("cell", name="half-filled")).to_be_visible()
+    expect(page.get_by_role("cell", name="half-filled", exact=True)).to_be_visible()
 
 
 def test_signing_out_shows_nothing_more(browser: Browser) -> None:
