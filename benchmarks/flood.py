@@ -25,13 +25,17 @@ from tests.platforms import a_platform
 
 from benchmarks.gateway import LOG
 from benchmarks.scoring import RESULTS, rows_of, train
-from benchmarks.servers import MODEL_PACKAGES, SERVERS, body_of
+from benchmarks.servers import HOME, MODEL_PACKAGES, SERVERS, body_of
 from taxiway.wire.production import PromotionIn
 
 QUOTA = 20.0
 TIMES = 10
 RATE = 50.0
 """What the others ask for in a second."""
+SETTLES_SECONDS = 15
+"""What a new deployment has to do besides serving is done by then."""
+AHEAD_SECONDS = 2.0
+"""How long the flood has gone on when it begins to count; its burst is used up."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ async def send(target: Target, body: bytes, rate: float, seconds: float) -> list
 
 def flood(target: Target, body: bytes, seconds: float) -> None:
     """Be the one who floods; print what it got. In a process of its own, so that it holds up no other client."""
-    print(json.dumps(asyncio.run(send(target, body, QUOTA * TIMES, seconds))))
+    found = asyncio.run(send(target, body, QUOTA * TIMES, AHEAD_SECONDS + seconds))
+    print(json.dumps(found[int(QUOTA * TIMES * AHEAD_SECONDS) :]))
 
 
 async def a_round(others: dict[str, Target], flooding: Target | None, body: Path, seconds: float) -> dict[str, object]:
@@ -73,10 +78,10 @@ async def a_round(others: dict[str, Target], flooding: Target | None, body: Path
     child = None
     if flooding is not None:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, __file__, "--flood", flooding.url, flooding.token, str(body), str(seconds + 2),
+            sys.executable, __file__, "--flood", flooding.url, flooding.token, str(body), str(seconds),
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        await asyncio.sleep(2)
+        await asyncio.sleep(AHEAD_SECONDS)
     content = body.read_bytes()
     answers = await asyncio.gather(*[send(other, content, RATE, seconds) for other in others.values()])
     found: dict[str, object] = dict(zip(others, answers, strict=True))
@@ -121,10 +126,10 @@ def main() -> None:
                     raise SystemExit(f"{seen.status}: {seen.message}")
                 token = client.issue_production_token(name, caller="bench").token
                 targets[name] = Target(f"{seen.url}/invocations", token)
-        body = Path(platform.home) / "flood.json" if hasattr(platform, "home") else RESULTS / "flood-body.json"
-        body.parent.mkdir(exist_ok=True)
+        body = HOME / "flood.json"
         body.write_bytes(body_of(SERVERS["taxiway"], *rows_of(model, 1)))
         others = {"another customer": targets["quiet"]}
+        time.sleep(SETTLES_SECONDS)
         asyncio.run(a_round(others, None, body, 2))
         for _ in range(given.rounds):
             rounds["alone"].append(asyncio.run(a_round(others, None, body, given.seconds)))
