@@ -140,7 +140,7 @@ async def test_users_are_listed_in_pages_and_changed(world: World) -> None:
         changed = await client.patch("/api/v1/users/ada", json={"role": "administrator"})
         owner = await client.delete("/api/v1/users/member")
 
-    assert names == ["admin", "disabled", "member", "newcomer", "stranger"]
+    assert names == ["admin", "another", "disabled", "member", "newcomer", "stranger"]
     assert (made.status_code, made.json()["role"], changed.json()["role"]) == (201, "data-scientist", "administrator")
     assert (weak.status_code, "canary1" in weak.text) == (400, False)
     assert owner.status_code == 409
