@@ -18,11 +18,14 @@ from taxiway.services.measurements import MeasurementHistory
 from taxiway.services.usage import UsageReports
 from taxiway.store import history
 from taxiway.store.database import Database
+from tests.builders import an_asking
 from tests.control.harness import NAME, ControlPlane
 from tests.control.test_production import promote
 from tests.sqlite import open_quickly
 
 MINUTE = timedelta(minutes=1)
+ROWS = 3
+"""Of each request."""
 
 
 def counted(requests: int, *, errors: int = 0) -> Traffic:
@@ -46,6 +49,7 @@ class Scene:
         """Let time pass with a look every two seconds."""
         counts = self.plane.world.gateway.counted
         for _ in range(int(seconds / EVERY.total_seconds())):
+            self.plane.world.runtime.return_rows(self.revision, per_second * 2 * ROWS)
             await self.plane.run(EVERY.total_seconds())
             before = counts.get(self.revision, Traffic())
             counts[self.revision] = before + counted(per_second * 2, errors=errors * 2)
@@ -79,6 +83,7 @@ async def test_the_last_minute_is_what_was_counted_in_it(scene: Scene) -> None:
     assert window.requests_per_second == pytest.approx(5)
     assert window.error_rate == pytest.approx(0.2)
     assert window.concurrency == pytest.approx(0.05)
+    assert window.rows_per_second == pytest.approx(5 * ROWS)
     assert window.pods == 1
     deployment = await scene.plane.deployment()
     assert scene.past.now(deployment.id) == window
@@ -134,6 +139,7 @@ async def test_production_has_an_account_of_what_it_used(plane: ControlPlane, sc
     assert (used.name, used.customer) == ("fraud-acme", "Acme")
     assert 600 <= used.requests <= 1200
     assert used.server_errors == pytest.approx(used.requests / 5)
+    assert used.rows == pytest.approx(used.requests * ROWS, rel=0.05)
     assert used.cost == pytest.approx(used.pod_hours * 3600)
     assert 0.03 <= used.pod_hours <= 0.07
     assert await reports.between(today, today, customer="Somebody else") == []
@@ -162,3 +168,18 @@ async def test_a_revision_that_is_gone_is_let_go_of(scene: Scene) -> None:
     scene.plane.world.clock.advance(timedelta(minutes=20))
     await scene.measuring.look()
     assert scene.measuring.of_revision(scene.revision, over=timedelta(days=1)) is None
+
+
+async def test_what_a_deleted_deployment_used_last_is_on_its_account(plane: ControlPlane, scene: Scene) -> None:
+    await promote(plane)
+    await plane.settle()
+    (revision,) = (await plane.deployments.detail(ProductionName(name="fraud-acme"))).revisions
+    promoted = replace(scene, revision=revision.id)
+    await promoted.pass_by(20, per_second=5)
+    await plane.deployments.delete(an_asking(), ProductionName(name="fraud-acme"))
+    await plane.settle()
+    await promoted.pass_by(120)
+    (used,) = await UsageReports(database=plane.database).between(
+        plane.world.clock.now.date(), plane.world.clock.now.date()
+    )
+    assert (used.name, used.customer, used.requests, used.rows) == ("fraud-acme", "Acme", 100, 300)

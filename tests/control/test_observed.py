@@ -190,3 +190,23 @@ async def test_a_gateway_that_cannot_be_asked_does_not_hide_what_happened_to_pod
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
     assert told == [frozenset({R1})]
+
+
+async def test_rows_are_counted_from_when_a_pod_was_seen_and_taken_once() -> None:
+    scene = Scene()
+    for _ in range(2):
+        scene.runtime.add_stray(R1)
+    await scene.look()
+    scene.runtime.return_rows(R1, 5)
+    await scene.look()
+    scene.runtime.return_rows(R1, 1)
+    await scene.look()
+    assert scene.observed.take_rows() == {R1: 12}
+    assert not any(scene.observed.take_rows().values())
+    await scene.after_restart().look()
+    assert not any(scene.observed.take_rows().values()), "what was returned before was counted by the one before"
+    scene.runtime.return_rows(R1, 1)
+    await scene.look()
+    await scene.runtime.remove(R1, grace=timedelta())
+    await scene.look()
+    assert scene.observed.take_rows() == {R1: 2}, "pods that are gone have returned them nonetheless"

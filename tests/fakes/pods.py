@@ -64,6 +64,7 @@ class FakePod:
     fate: PodFate
     draining_since: float | None = None
     crashes: int = 0
+    rows: int = 0
 
 
 class FakeRuntime:
@@ -114,6 +115,11 @@ class FakeRuntime:
         for pod in self._pods.values():
             if pod.revision == revision:
                 pod.born, pod.crashes = self._clock.elapsed(), pod.crashes + 1
+
+    def return_rows(self, revision: RevisionId, rows: int) -> None:
+        """Have each of the revision's pods return so many predictions."""
+        for pod in self._pods.values():
+            pod.rows += rows if pod.revision == revision else 0
 
     def lose_pods(self) -> None:
         """Take all pods away, as when the machine is restarted: nothing tells why."""
@@ -188,6 +194,7 @@ class FakeRuntime:
             created_at=pod.created_at,
             started_at=self._clock() - timedelta(seconds=age),
             restarts=restarts,
+            rows=pod.rows,
             restart_at=self._clock() + timedelta(seconds=pause) if is_down else None,
             failure=EXITED if is_down or (restarts and age < READY_SECONDS) else None,
         )

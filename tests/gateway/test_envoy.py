@@ -144,7 +144,7 @@ async def test_old_clusters_go_only_when_the_new_routes_were_in_force_for_a_whil
     await scene.gateway.publish(a_table("new"))
     assert scene.clusters() == {"old", "new"}
     await scene.gateway.accepted()
-    scene.now += 0.9
+    scene.now += 4.9
     await scene.gateway.accepted()
     assert scene.clusters() == {"old", "new"}
     scene.now += 0.2

@@ -45,6 +45,15 @@ def ask(seen: ProductionDetailOut, token: str) -> tuple[int, bytes]:
     return answer.status_code, answer.content
 
 
+def wait_for_usage(client: Client, wanted: dict[str, tuple[int, int]]) -> bool:
+    """Wait until so many requests and rows are on the account, which is written once a minute."""
+    until = time.monotonic() + 90
+    while (used := {each.deployment: (each.requests, each.rows) for each in client.usage().items}) != wanted:
+        assert time.monotonic() < until, used
+        time.sleep(1)
+    return True
+
+
 def test_promote_to_two_customers_and_delete_the_model_in_staging(platform: Platform) -> None:
     run_id = platform.python(SKLEARN).splitlines()[-1]
     made = platform.convert(run_id, "promoted")
@@ -107,6 +116,8 @@ def test_promote_to_two_customers_and_delete_the_model_in_staging(platform: Plat
         assert (ended.returncode, "MLmodel was changed" in ended.stderr) == (1, True)
         for each in (acme, zeta):
             client.delete_production(each.name)
+        # Four requests of two rows, three of them by other revisions or before it was off; two.
+        assert wait_for_usage(client, {"promoted-acme": (4, 8), "promoted-zeta": (2, 4)})
 
 
 INVARIANTS = """

@@ -37,7 +37,7 @@ class Scene:
         status: dict[str, object] = {
             "phase": phase, "nonce": "n", "labels": made if labels is None else labels, "stub": stub, "child": None,
             "isolation": None, "reports": [], "trouble": None, "restarts": 0, "restart_at": None, "exits": [],
-            "memory_bytes": 1, "memory_peak_bytes": 1, "cpu_seconds": 0.0, "enforcement": {},
+            "memory_bytes": 1, "memory_peak_bytes": 1, "cpu_seconds": 0.0, "rows": 0, "enforcement": {},
         }  # fmt: skip
         (directory / "new").write_text(json.dumps(status))
         (directory / "new").replace(directory / "status.json")

@@ -167,7 +167,7 @@ def test_a_plan_never_exceeds_the_scale_and_carried_out_is_empty(
 def test_a_pod_is_observed_with_all_its_stub_knows() -> None:
     status = a_status(
         reports=(Report(phase="loaded", seconds=1.5, detail={"bytes": 7}),), restarts=2, memory_bytes=5,
-        memory_peak_bytes=6, cpu_seconds=0.5, level=Level.LANDLOCK, child_started_at=NOW,
+        memory_peak_bytes=6, cpu_seconds=0.5, rows=7, level=Level.LANDLOCK, child_started_at=NOW,
         enforcement={"memory": "cgroup1", "cpus": "affinity"},
     )  # fmt: skip
     pod = observe_pod(a_pod("a", status))
@@ -175,7 +175,7 @@ def test_a_pod_is_observed_with_all_its_stub_knows() -> None:
         PodPhase.READY, "unix:/run/p/x/s", 2, Isolation.LANDLOCK,
     )  # fmt: skip
     assert (pod.memory_is_enforced, pod.cpus_are_enforced) == (True, False)
-    assert (pod.phases[0].name, pod.phases[0].seconds) == ("loaded", 1.5)
+    assert (pod.phases[0].name, pod.phases[0].seconds, pod.rows) == ("loaded", 1.5, 7)
 
 
 @pytest.mark.parametrize(

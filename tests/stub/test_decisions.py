@@ -93,6 +93,13 @@ def test_what_is_no_report_changes_nothing(line: bytes) -> None:
     assert not reported.is_ready
 
 
+def test_rows_only_grow_and_are_numbers() -> None:
+    reported = Reported()
+    told = (b'{"rows": 3}', b'{"rows": 8}', b'{"rows": 2}', b'{"rows": true}', b'{"rows": "9"}', b'{"rows": 1e300}')
+    assert [fold_report(reported, line) for line in told] == [True, True, False, False, False, False]
+    assert reported.rows == 8
+
+
 @given(st.lists(st.binary(max_size=200) | st.just(b'{"phase":"loaded","seconds":1}'), max_size=120))
 def test_no_flood_of_reports_grows_without_bound(lines: list[bytes]) -> None:
     reported = Reported()

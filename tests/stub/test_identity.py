@@ -41,7 +41,7 @@ def status_file(**changes: object) -> dict[str, object]:
         "nonce": "n", "labels": {"a": "b"}, "phase": "ready",
         "child": {"pid": 7, "start_ticks": 1, "started_at": 1.7e9},
         "reports": [{"phase": "loaded", "seconds": 1.0, "detail": {}}], "trouble": None, "restarts": 2,
-        "restart_at": None, "exits": [], "memory_bytes": 5, "memory_peak_bytes": 6, "cpu_seconds": 1.5,
+        "restart_at": None, "exits": [], "memory_bytes": 5, "memory_peak_bytes": 6, "cpu_seconds": 1.5, "rows": 0,
         "isolation": {"level": "landlock", "not_covered": ["x"]}, "enforcement": {"memory": "cgroup1"},
     }  # fmt: skip
     return whole | changes

@@ -590,8 +590,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell what customers used: requests, errors, CPU and pod hours, and what that costs
-         * @description Tell what customers used: requests, errors, CPU and pod hours, and what that costs.
+         * Tell what customers used: requests, rows, errors, CPU and pod hours, and what that costs
+         * @description Tell what customers used: requests, rows, errors, CPU and pod hours, and what that costs.
          */
         get: operations["list_usage"];
         put?: never;
@@ -2260,6 +2260,11 @@ export interface components {
             pods: number;
             /** Requests Per Second */
             requests_per_second: number;
+            /**
+             * Rows Per Second
+             * @description Predictions that pods returned.
+             */
+            rows_per_second: number;
         };
         /**
          * LogLineOut
@@ -2722,6 +2727,11 @@ export interface components {
             pods: number;
             /** Requests Per Second */
             requests_per_second: number;
+            /**
+             * Rows Per Second
+             * @description Predictions that pods returned.
+             */
+            rows_per_second: number;
         };
         /**
          * PolicyIn
@@ -3918,6 +3928,11 @@ export interface components {
             pod_hours: number;
             /** Requests */
             requests: number;
+            /**
+             * Rows
+             * @description Predictions that pods returned.
+             */
+            rows: number;
             /** Server Errors */
             server_errors: number;
         };

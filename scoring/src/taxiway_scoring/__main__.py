@@ -77,6 +77,7 @@ class Reports:
     def __init__(self) -> None:
         number = os.environ.pop("TAXIWAY_REPORT_FD", "")
         self._fd = int(number) if number.isdigit() else None
+        self._rows = 0
         if self._fd is not None:
             os.set_inheritable(self._fd, False)
 
@@ -98,6 +99,13 @@ class Reports:
     def phase(self, name: str, seconds: float, /, **detail: object) -> None:
         """Tell that a phase is over and how long it took."""
         self.send({"phase": name, "seconds": round(seconds, 6), "detail": detail})
+
+    def rows(self, board: Board) -> None:
+        """Tell how many predictions were returned in all, if there are more of them than were told."""
+        rows = int(board.sum("rows"))
+        if rows != self._rows:
+            self._rows = rows
+            self.send({"rows": rows})
 
 
 def read_config(argv: list[str] | None = None) -> dict[str, Any]:
@@ -234,6 +242,12 @@ async def serve(app: ScoringApp, config: dict[str, Any], listener: socket.socket
     app.is_ready = True
     server, connections = await listen(app, server_limits(config), listener)
     reports.phase("ready", 0.0)
+
+    def tell() -> None:
+        reports.rows(app.telemetry.board)
+        loop.call_later(BEAT_SECONDS, tell)
+
+    tell()
     await stop.wait()
     app.is_ready = False
     reports.phase("draining", 0.0, text=f"{connections.busy} requests in flight")
@@ -241,6 +255,7 @@ async def serve(app: ScoringApp, config: dict[str, Any], listener: socket.socket
     await asyncio.sleep(ACCEPT_SECONDS)
     server.close()
     await drain(connections, drain_seconds(config))
+    reports.rows(app.telemetry.board)
 
 
 async def work(app: ScoringApp, config: dict[str, Any], channel: socket.socket) -> None:
@@ -284,7 +299,7 @@ def serve_together(
         drain_seconds=drain_seconds(config),
     )
     try:
-        parent.run(on_ready=lambda: reports.phase("ready", 0.0), on_end=end)
+        parent.run(on_ready=lambda: reports.phase("ready", 0.0), on_beat=lambda: reports.rows(board), on_end=end)
     except Died as error:
         if error.status == STUCK_EXIT:
             reports.send(_STUCK)

@@ -96,8 +96,13 @@ class Parent:
         self._looked_at = time.monotonic()
         self._on_ready: Callable[[], None] | None = None
 
-    def run(self, *, on_ready: Callable[[], None], on_end: Callable[[], None]) -> None:
-        """Serve until a signal comes. ``on_ready`` is called once, ``on_end`` before draining. Raises Died."""
+    def run(
+        self, *, on_ready: Callable[[], None], on_end: Callable[[], None], on_beat: Callable[[], None] = lambda: None
+    ) -> None:
+        """Serve until a signal comes. Raises Died.
+
+        ``on_ready`` is called once, ``on_end`` before draining, ``on_beat`` about once a second and after draining.
+        """
         self._on_ready = on_ready
         woken, waker = socket.socketpair()
         for end in (woken, waker):
@@ -111,10 +116,15 @@ class Parent:
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         for slot in range(1, len(self._board.slots)):
             self._fork(slot)
+        beat_at = time.monotonic()
         while not self._is_ended:
             self._turn(BEAT_SECONDS)
+            if time.monotonic() >= beat_at:
+                on_beat()
+                beat_at = time.monotonic() + BEAT_SECONDS
         on_end()
         self._drain()
+        on_beat()
 
     def _end(self, *_: object) -> None:
         self._is_ended = True

@@ -166,7 +166,7 @@ async def list_usage(
     until: Annotated[date | None, Query(description="Last day, UTC; today.")] = None,
     customer: Annotated[str | None, Query(max_length=80, description="Only this one's.")] = None,
 ) -> UsageList:
-    """Tell what customers used: requests, errors, CPU and pod hours, and what that costs."""
+    """Tell what customers used: requests, rows, errors, CPU and pod hours, and what that costs."""
     today = datetime.now(UTC).date()
     first, last = since or today.replace(day=1), until or today
     found = await services.usage.between(first, last, customer=customer)
@@ -175,6 +175,7 @@ async def list_usage(
             deployment=each.name,
             customer=each.customer,
             requests=each.requests,
+            rows=each.rows,
             client_errors=each.client_errors,
             server_errors=each.server_errors,
             cpu_hours=each.cpu_hours,

@@ -116,6 +116,7 @@ def load_out(window: Window) -> LoadOut:
     traffic = window.traffic
     return LoadOut(
         requests_per_second=window.requests_per_second,
+        rows_per_second=window.rows_per_second,
         error_rate=window.error_rate,
         client_error_rate=traffic.client_errors / traffic.requests if traffic.requests else 0.0,
         p50_ms=window.latency(0.5),

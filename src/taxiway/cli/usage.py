@@ -20,7 +20,7 @@ def usage(
     customer: Annotated[str | None, typer.Option(help="Only this customer's.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what customers used: requests, errors, CPU and pod hours, and what that costs."""
+    """Tell what customers used: requests, rows, errors, CPU and pod hours, and what that costs."""
     with connected() as client:
         found = client.usage(
             since=None if since is None else since.date(), until=None if until is None else until.date(),
@@ -33,6 +33,7 @@ def usage(
             ("DEPLOYMENT", lambda u: u.deployment),
             ("CUSTOMER", lambda u: u.customer),
             ("REQUESTS", lambda u: u.requests),
+            ("ROWS", lambda u: u.rows),
             ("4XX", lambda u: u.client_errors),
             ("5XX", lambda u: u.server_errors),
             ("CPU-HOURS", lambda u: f"{u.cpu_hours:.2f}"),

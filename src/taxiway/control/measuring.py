@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from taxiway.control.observed import Observed
@@ -24,6 +25,14 @@ from taxiway.store.usage import Usage
 EVERY = timedelta(seconds=2)
 REMEMBERED = timedelta(minutes=15)
 """How far back windows reach: the longest stabilisation window and rollout step."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Customer:
+    """On whose account a production deployment is put; ``deployment`` is its name."""
+
+    deployment: str
+    name: str
 
 
 class Measuring:
@@ -55,6 +64,8 @@ class Measuring:
         self._samples: dict[RevisionId, deque[Sample]] = defaultdict(lambda: deque(maxlen=_MOST_SAMPLES))
         self._written: dict[int, datetime] = {}
         self._deployments: dict[RevisionId, DeploymentId] = {}
+        self._customers: dict[DeploymentId, _Customer] = {}
+        """Of production's deployments that were measured, also of one that was deleted since."""
         self._host_was: dict[int, tuple[HostUse | None, float]] = {}
         """Of the last period of each step."""
 
@@ -89,10 +100,12 @@ class Measuring:
     ) -> None:
         before = self._counted or {}
         all_pods = self._observed.all_pods()
-        for key in counted.keys() | all_pods.keys():
+        rows = self._observed.take_rows()
+        for key in counted.keys() | all_pods.keys() | rows.keys():
             pods = all_pods.get(key, ())
             traffic = counted.get(key, Traffic()).since(before.get(key, Traffic()))
-            if pods or traffic.requests:
+            traffic = replace(traffic, rows=rows.get(key, 0))
+            if pods or traffic.requests or traffic.rows:
                 self._samples[key].append(
                     Sample(
                         at=at,
@@ -147,23 +160,21 @@ class Measuring:
 
     async def _add_usage(self, periods: Sequence[Period]) -> None:
         """Put a minute of production's deployments on their account."""
-        used = {period.deployment for period in periods if period.deployment}
+        used = [period for period in periods if period.deployment in self._customers]
         if not used:
             return
         async with self._database.write() as tx:
-            known = {each.id: each for each in await deployments.in_production(tx)}
-            for period in periods:
-                deployment = known.get(period.deployment)
-                if deployment is None:
-                    continue
+            for period in used:
+                customer = self._customers[period.deployment]
                 await usage.add(
                     tx,
                     Usage(
-                        deployment=deployment.id,
+                        deployment=period.deployment,
                         day=period.at.date(),
-                        name=deployment.name,
-                        customer=deployment.customer,
+                        name=customer.deployment,
+                        customer=customer.name,
                         requests=period.traffic.requests,
+                        rows=period.traffic.rows,
                         client_errors=period.traffic.client_errors,
                         server_errors=period.traffic.server_errors,
                         cpu_seconds=(period.cpus or 0.0) * period.seconds,
@@ -172,12 +183,16 @@ class Measuring:
                 )
 
     async def _learn_deployments(self) -> None:
-        """Learn whose the revisions are that were measured."""
+        """Learn whose the revisions are that were measured, as long as they are there to be asked for."""
         unknown = self._samples.keys() - self._deployments.keys()
         if unknown:
             async with self._database.read() as tx:
                 self._deployments |= dict(await revisions.deployments_of(tx, list(unknown)))
+                for each in await deployments.in_production(tx):
+                    self._customers[each.id] = _Customer(each.name, each.customer)
         self._deployments = {key: found for key, found in self._deployments.items() if key in self._samples}
+        measured = set(self._deployments.values())
+        self._customers = {key: found for key, found in self._customers.items() if key in measured}
 
     def _periods(self, begin: datetime, step: int) -> list[Period]:
         end = begin + timedelta(seconds=step)

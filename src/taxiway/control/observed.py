@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
@@ -40,6 +41,7 @@ class Observed:
         self._every = every
         self._elapsed = elapsed
         self._pods: dict[RevisionId, tuple[PodObservation, ...]] = {}
+        self._rows: Counter[RevisionId] = Counter()
         self._looked_at = 0.0
         self._targets: dict[RoutingVersion, Mapping[RevisionId, int]] = {}
         """The revisions that get requests by a table, and their share of their endpoint's, whole percents."""
@@ -67,6 +69,11 @@ class Observed:
     def all_pods(self) -> Mapping[RevisionId, Sequence[PodObservation]]:
         """Return all pods as last seen."""
         return self._pods
+
+    def take_rows(self) -> Mapping[RevisionId, int]:
+        """Return how many predictions pods returned since this was asked last."""
+        taken, self._rows = self._rows, Counter()
+        return taken
 
     def has_looked_since(self, elapsed: float) -> bool:
         """Tell whether what is known of the pods is newer than a moment of the clock that nobody sets."""
@@ -128,10 +135,17 @@ class Observed:
             seen.setdefault(pod.revision, []).append(pod)
         pods = {key: tuple(sorted(value, key=lambda pod: pod.id)) for key, value in seen.items()}
         changed = {key for key in pods.keys() | self._pods.keys() if _gist(pods.get(key)) != _gist(self._pods.get(key))}
+        self._count_rows(pods)
         self._pods = pods
         self._looked_at = began
         self.has_looked = True
         return frozenset(changed)
+
+    def _count_rows(self, pods: Mapping[RevisionId, Sequence[PodObservation]]) -> None:
+        """Count what pods returned since the last look; of one that is seen first by this process, nothing yet."""
+        known = {pod.id: pod.rows for seen in self._pods.values() for pod in seen}
+        for key, seen in pods.items():
+            self._rows[key] += sum(max(pod.rows - known.get(pod.id, pod.rows), 0) for pod in seen)
 
     async def look_at_gateway(self) -> bool:
         """Look at the gateway; tell whether the accepted routes, or what is known of them, changed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import accumulate
 
@@ -25,7 +25,8 @@ NO_LATENCIES = (0,) * BUCKETS
 class Traffic:
     """Requests that were answered, those of them answered 4xx and 5xx, and how long they took in all and by bucket.
 
-    A request that found no pod, or no answer in time, is one of the 5xx. ``in_flight`` is of one moment.
+    A request that found no pod, or no answer in time, is one of the 5xx. ``in_flight`` is of one moment. ``rows`` are
+    the predictions that pods say they returned; the gateway does not know them.
     """
 
     requests: int = 0
@@ -34,6 +35,7 @@ class Traffic:
     milliseconds: int = 0
     latencies: tuple[int, ...] = NO_LATENCIES
     in_flight: int = 0
+    rows: int = 0
 
     def __add__(self, other: Traffic) -> Traffic:
         """Add what came later."""
@@ -44,6 +46,7 @@ class Traffic:
             milliseconds=self.milliseconds + other.milliseconds,
             latencies=tuple(map(int.__add__, self.latencies, other.latencies)),
             in_flight=other.in_flight,
+            rows=self.rows + other.rows,
         )
 
     def since(self, before: Traffic) -> Traffic:
@@ -57,6 +60,7 @@ class Traffic:
             milliseconds=self.milliseconds - before.milliseconds,
             latencies=tuple(max(now - was, 0) for now, was in zip(self.latencies, before.latencies, strict=True)),
             in_flight=self.in_flight,
+            rows=max(self.rows - before.rows, 0),
         )
 
 
@@ -105,6 +109,11 @@ class Window:
     def requests_per_second(self) -> float:
         """Answered requests."""
         return self.traffic.requests / self.seconds
+
+    @property
+    def rows_per_second(self) -> float:
+        """Predictions that were returned."""
+        return self.traffic.rows / self.seconds
 
     @property
     def error_rate(self) -> float:
@@ -180,14 +189,7 @@ def join(windows: Sequence[Window]) -> Window | None:
     memory = [window.memory_bytes for window in windows if window.memory_bytes is not None]
     return Window(
         seconds=max(window.seconds for window in windows),
-        traffic=Traffic(
-            requests=traffic.requests,
-            client_errors=traffic.client_errors,
-            server_errors=traffic.server_errors,
-            milliseconds=traffic.milliseconds,
-            latencies=traffic.latencies,
-            in_flight=in_flight,
-        ),
+        traffic=replace(traffic, in_flight=in_flight),
         concurrency=sum(window.concurrency for window in windows),
         pods=sum(window.pods for window in windows),
         cpus=sum(cpus) if cpus else None,

@@ -80,7 +80,7 @@ class PodObservation:
     ``address`` is what the gateway connects to (``unix:/path`` or ``host:port``). ``failure`` is the newest
     reason why the scoring server is not running or not ready; None while all is well. ``started_at`` is None where
     none runs that is known, ``restart_at`` when one that ended is started again. ``restarts`` counts since the pod was
-    made. Memory in bytes, CPU in seconds used.
+    made, ``rows`` the predictions it returned. Memory in bytes, CPU in seconds used.
     """
 
     id: PodId
@@ -96,6 +96,7 @@ class PodObservation:
     memory_bytes: int | None = None
     memory_peak_bytes: int | None = None
     cpu_seconds: float | None = None
+    rows: int = 0
     isolation: Isolation | None = None
     memory_is_enforced: bool = False
     cpus_are_enforced: bool = False

@@ -26,8 +26,11 @@ from taxiway.stub import children
 
 _CLUSTERS_PATIENCE_SECONDS = 2.0
 _CLUSTERS_LOOK_SECONDS = 0.004
-_OLD_CLUSTERS_SECONDS = 1.0
-"""How long clusters outlive the routes to them; requests that are under way finish in any case."""
+_OLD_CLUSTERS_SECONDS = 5.0
+"""How long clusters outlive the routes to them: what they answered last is counted by who looks every two seconds.
+
+Requests that are under way finish in any case.
+"""
 _LOOK_EVERY_SECONDS = 1.0
 """How often Envoy is asked while nothing is to change. Each question costs both sides a millisecond."""
 _COUNT_EVERY_SECONDS = 5.0

@@ -21,6 +21,7 @@ class UsageSum:
     name: str
     customer: str
     requests: int
+    rows: int
     client_errors: int
     server_errors: int
     cpu_hours: float
@@ -56,6 +57,7 @@ class UsageReports:
             name=name,
             customer=customer,
             requests=sum(day.requests for day in days),
+            rows=sum(day.rows for day in days),
             client_errors=sum(day.client_errors for day in days),
             server_errors=sum(day.server_errors for day in days),
             cpu_hours=cpu,

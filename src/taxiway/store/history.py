@@ -35,6 +35,7 @@ T = Table(
     Column("deployment", String(40), nullable=False),
     Column("seconds", Float, nullable=False),
     Column("requests", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
     Column("client_errors", BigInteger, nullable=False),
     Column("server_errors", BigInteger, nullable=False),
     Column("milliseconds", BigInteger, nullable=False),
@@ -117,6 +118,7 @@ def _row(period: Period) -> dict[str, Any]:
         "deployment": period.deployment,
         "seconds": period.seconds,
         "requests": traffic.requests,
+        "rows": traffic.rows,
         "client_errors": traffic.client_errors,
         "server_errors": traffic.server_errors,
         "milliseconds": traffic.milliseconds,
@@ -142,6 +144,7 @@ def _period(row: Row[Any]) -> Period:
         seconds=row.seconds,
         traffic=Traffic(
             requests=row.requests,
+            rows=row.rows,
             client_errors=row.client_errors,
             server_errors=row.server_errors,
             milliseconds=row.milliseconds,

@@ -1,4 +1,4 @@
-"""What customers used, by production deployment and day (UTC); stays when the deployment is deleted."""
+"""What customers used, by production deployment, day (UTC) and customer; stays when the deployment is deleted."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What was used on one day: requests, those answered 4xx and 5xx, CPU seconds, and how long pods were there."""
+    """What was used on one day: requests, predictions returned, errors, CPU seconds, and how long pods were there."""
 
     deployment: DeploymentId
     day: date
     name: str
     customer: str
     requests: int
+    rows: int
     client_errors: int
     server_errors: int
     cpu_seconds: float
@@ -39,6 +40,7 @@ def _usage(row: Row[Any]) -> Usage:
         name=row.name,
         customer=row.customer,
         requests=row.requests,
+        rows=row.rows,
         client_errors=row.client_errors,
         server_errors=row.server_errors,
         cpu_seconds=row.cpu_seconds,
@@ -49,11 +51,11 @@ def _usage(row: Row[Any]) -> Usage:
 async def add(tx: Transaction, more: Usage) -> None:
     """Add what was used since the last time."""
     day = (more.day - EPOCH).days
-    counted = ("requests", "client_errors", "server_errors", "cpu_seconds", "pod_seconds")
+    counted = ("requests", "rows", "client_errors", "server_errors", "cpu_seconds", "pod_seconds")
     changed = await tx.execute(
         update(T)
-        .where(T.c.deployment == more.deployment, T.c.day == day)
-        .values({name: T.c[name] + getattr(more, name) for name in counted} | {"customer": more.customer})
+        .where(T.c.deployment == more.deployment, T.c.day == day, T.c.customer == more.customer)
+        .values({name: T.c[name] + getattr(more, name) for name in counted})
     )
     if changed.rowcount == 0:
         values = {name: getattr(more, name) for name in (*counted, "deployment", "name", "customer")}

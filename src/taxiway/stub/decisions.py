@@ -14,6 +14,7 @@ MAX_MESSAGE = 2000
 MAX_DETAIL = 4096
 MAX_LINES = 12
 MAX_LINE = 300
+MAX_ROWS = 1 << 53
 HISTORY = 20
 """How many exits are remembered."""
 
@@ -48,13 +49,14 @@ class Reported:
         self.trouble: dict[str, object] | None = None
         self.is_ready = False
         self.is_draining = False
+        self.rows = 0
 
 
 def fold_report(reported: Reported, line: bytes) -> bool:
     """Add one line of the report pipe; False when it says nothing. The child may write anything: trust nothing.
 
-    Lines are ``{"phase": …, "seconds": …, "detail": {…}}`` or ``{"failed": {"reason", "message", "hint"},
-    "retryable": bool}`` (the last one may also stand within ``failed``).
+    Lines are ``{"phase": …, "seconds": …, "detail": {…}}``, ``{"rows": how many in all}`` or ``{"failed": {"reason",
+    "message", "hint"}, "retryable": bool}`` (the last one may also stand within ``failed``).
     """
     try:
         data = json.loads(line)
@@ -65,6 +67,8 @@ def fold_report(reported: Reported, line: bytes) -> bool:
     if isinstance(data.get("failed"), dict):
         reported.trouble = _reported_trouble(data)
         return True
+    if "rows" in data:
+        return _fold_rows(reported, data["rows"])
     phase, seconds = data.get("phase"), data.get("seconds", 0.0)
     if not isinstance(phase, str) or not phase.isidentifier() or len(phase) > 32:
         return False
@@ -77,6 +81,14 @@ def fold_report(reported: Reported, line: bytes) -> bool:
         reported.phases.append({"phase": phase, "seconds": float(seconds), "detail": detail})
     reported.is_ready = reported.is_ready or phase == "ready"
     reported.is_draining = reported.is_draining or phase == "draining"
+    return True
+
+
+def _fold_rows(reported: Reported, rows: object) -> bool:
+    """Take the count of rows; it only grows."""
+    if isinstance(rows, bool) or not isinstance(rows, int) or not reported.rows < rows <= MAX_ROWS:
+        return False
+    reported.rows = rows
     return True
 
 

@@ -44,6 +44,7 @@ class Record:
             "memory_bytes": None,
             "memory_peak_bytes": None,
             "cpu_seconds": None,
+            "rows": _count(before.get("rows")),
             "isolation": None,
             "enforcement": {},
         }

@@ -68,7 +68,8 @@ class ChildStatus:
     ``is_alive`` says that its stub provably lives: it holds the lock, and pid, start time and boot are those it
     wrote. Without it, ``phase`` is the last one written: ``STOPPED`` and ``FAILED`` are final, anything else
     means that the stub was killed, and its child with it. ``memory_*`` are bytes. ``enforcement`` says per
-    limit by what it is kept: ``cgroup2``, ``cgroup1``, ``watched``, ``affinity`` or ``none``.
+    limit by what it is kept: ``cgroup2``, ``cgroup1``, ``watched``, ``affinity`` or ``none``. ``rows`` is how many
+    predictions the child says that it returned, in all its runs.
     """
 
     is_alive: bool
@@ -87,6 +88,7 @@ class ChildStatus:
     memory_bytes: int | None = None
     memory_peak_bytes: int | None = None
     cpu_seconds: float | None = None
+    rows: int = 0
     level: Level | None = None
     not_covered: tuple[str, ...] = ()
     enforcement: Mapping[str, str] = field(default_factory=dict)
@@ -134,6 +136,7 @@ def read_status(data: Mapping[str, Any], *, is_alive: bool) -> ChildStatus:
         memory_bytes=data["memory_bytes"],
         memory_peak_bytes=data["memory_peak_bytes"],
         cpu_seconds=data["cpu_seconds"],
+        rows=int(data["rows"]),
         level=Level(isolation["level"]) if isolation else None,
         not_covered=tuple(isolation.get("not_covered", ())),
         enforcement=dict(data["enforcement"]),

@@ -55,6 +55,8 @@ class Supervisor:
         self._measure_at = 0.0
         self._memory_last: int | None = None
         self._cpu_last = self._cpu_shown_at = 0.0
+        self._rows_before = 0
+        """What the children before this one returned."""
 
     def run(self) -> None:
         """Loop until there is nothing left to do."""
@@ -151,6 +153,7 @@ class Supervisor:
         self._check_at = self._now
         self._measure_at = self._now + _WATCH_SECONDS
         self._cpu_last = self._cpu_shown_at = 0.0
+        self._rows_before = int(str(self._record.data["rows"]))
         launched = launch(self._spec, self._groups, close_in_child=self._close_in_child)
         self._child = Incarnation(launched, self._groups, self._log, now=self._now, wall=time.time())
         self._record.data.update(phase="starting", child=None, reports=[], restart_at=None, isolation=self._isolation())
@@ -222,11 +225,14 @@ class Supervisor:
         )
         self._record.data.update(
             child=None,
-            reports=child.reported.phases,
             memory_bytes=None,
             memory_peak_bytes=end.memory_last or self._record.data["memory_peak_bytes"],
         )
+        self._tell_reported(child)
         self._decide_next(child, end, trouble)
+
+    def _tell_reported(self, child: Incarnation) -> None:
+        self._record.data.update(reports=child.reported.phases, rows=self._rows_before + child.reported.rows)
 
     def _decide_next(self, child: Incarnation, end: decisions.End, trouble: dict[str, object]) -> None:
         self._log.write("s", f"Ended. {trouble['message']}")
@@ -291,7 +297,7 @@ class Supervisor:
                 "started_at": child.began_wall,
             }
             self._log.write("s", f"Started as process {program}.")
-        self._record.data["reports"] = child.reported.phases
+        self._tell_reported(child)
         when = self._spec["ready_when"]
         if child.ready_at is None and (
             (when == "started" and child.has_started) or (when == "reported" and child.reported.is_ready)

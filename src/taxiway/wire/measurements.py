@@ -13,6 +13,7 @@ class LoadOut(Out):
     """Requests and what pods used, over some time. Latencies in milliseconds; null without requests."""
 
     requests_per_second: float
+    rows_per_second: float = Field(description="Predictions that pods returned.")
     error_rate: float = Field(description="Share of requests answered 5xx, a missing pod or answer among them.")
     client_error_rate: float = Field(description="Share of requests answered 4xx.")
     p50_ms: float | None

@@ -292,6 +292,7 @@ class UsageOut(Out):
     deployment: str
     customer: str
     requests: int
+    rows: int = Field(description="Predictions that pods returned.")
     client_errors: int
     server_errors: int
     cpu_hours: float

@@ -38,6 +38,7 @@ export function Usage() {
                       <Table.Th>Deployment</Table.Th>
                       <Table.Th>Customer</Table.Th>
                       <Table.Th className="num">Requests</Table.Th>
+                      <Table.Th className="num">Rows</Table.Th>
                       <Table.Th className="num">4xx</Table.Th>
                       <Table.Th className="num">5xx</Table.Th>
                       <Table.Th className="num">CPU hours</Table.Th>
@@ -51,6 +52,7 @@ export function Usage() {
                         <Table.Td>{each.deployment}</Table.Td>
                         <Table.Td>{each.customer}</Table.Td>
                         <Table.Td className="num">{each.requests}</Table.Td>
+                        <Table.Td className="num">{each.rows}</Table.Td>
                         <Table.Td className="num">{each.client_errors}</Table.Td>
                         <Table.Td className="num">{each.server_errors}</Table.Td>
                         <Table.Td className="num">{figure(each.cpu_hours)}</Table.Td>

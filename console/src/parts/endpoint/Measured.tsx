@@ -67,7 +67,10 @@ function Charts({ of }: { of: Series }) {
     return {
       x,
       marks: marksOf(of),
-      requests: [line("requests/s", (point) => point.requests_per_second)],
+      requests: [
+        line("requests/s", (point) => point.requests_per_second),
+        line("rows/s", (point) => point.rows_per_second),
+      ],
       latency: [
         line("p50", (point) => point.p50_ms),
         line("p95", (point) => point.p95_ms),

@@ -338,6 +338,7 @@ def observe_pod(pod: PodSeen) -> PodObservation:
         memory_bytes=status.memory_bytes,
         memory_peak_bytes=status.memory_peak_bytes,
         cpu_seconds=status.cpu_seconds,
+        rows=status.rows,
         isolation=Isolation(status.level.value) if status.level else None,
         memory_is_enforced=kept_by.get("memory") in (*_KEPT_BY_CGROUPS, "watched"),
         cpus_are_enforced=kept_by.get("cpus") in _KEPT_BY_CGROUPS,
