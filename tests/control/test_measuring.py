@@ -89,6 +89,20 @@ async def test_the_last_minute_is_what_was_counted_in_it(scene: Scene) -> None:
     assert scene.past.now(deployment.id) == window
 
 
+async def test_what_a_start_takes_is_no_load(scene: Scene) -> None:
+    await scene.pass_by(20)
+    scene.plane.world.runtime.crash(scene.revision)
+    await scene.pass_by(2)
+    window = scene.measuring.of_revision(scene.revision, over=timedelta(seconds=1))
+    assert window is not None
+    assert window.cpus == pytest.approx(1, rel=0.2)
+    assert window.serving_cpus == 0
+    await scene.pass_by(2)
+    window = scene.measuring.of_revision(scene.revision, over=timedelta(seconds=1))
+    assert window is not None
+    assert window.cpus == window.serving_cpus == pytest.approx(1, rel=0.2)
+
+
 async def test_a_wall_clock_that_jumps_changes_no_window(scene: Scene) -> None:
     await scene.pass_by(60, per_second=5)
     before = scene.measuring.of_revision(scene.revision, over=MINUTE)

@@ -36,8 +36,8 @@ def a_load(
     concurrency: float = 0.0, *, rps: float = 0.0, cpus: float | None = None, memory: int | None = None
 ) -> Window:
     return Window(
-        seconds=30, traffic=Traffic(requests=round(rps * 30)), concurrency=concurrency, pods=1, cpus=cpus,
-        memory_bytes=memory,
+        seconds=30, traffic=Traffic(requests=round(rps * 30)), concurrency=concurrency, pods=1, cpus=None,
+        serving_cpus=cpus, memory_bytes=memory,
     )  # fmt: skip
 
 

@@ -195,6 +195,7 @@ class FakeRuntime:
             started_at=self._clock() - timedelta(seconds=age),
             restarts=restarts,
             rows=pod.rows,
+            cpu_seconds=age,  # a whole core from its start on
             restart_at=self._clock() + timedelta(seconds=pause) if is_down else None,
             failure=EXITED if is_down or (restarts and age < READY_SECONDS) else None,
         )

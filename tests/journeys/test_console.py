@@ -256,6 +256,9 @@ def test_twelve_tabs_do_not_wait_for_each_other(platform: Platform, browser: Bro
 def test_the_keyboard_is_enough(browser: Browser) -> None:
     page = browser.page
     page.keyboard.press("Control+k")
+    expect(
+        page.get_by_role("dialog").get_by_role("combobox").or_(page.get_by_role("dialog").get_by_role("textbox")).first
+    ).to_be_focused()
     page.keyboard.type("models")
     page.get_by_role("dialog").get_by_text("Models", exact=True).first.wait_for()
     page.keyboard.press("Enter")

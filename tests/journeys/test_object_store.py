@@ -44,7 +44,7 @@ def on_s3(bucket: Bucket) -> Iterator[Platform]:
     with a_platform(
         TAXIWAY_PRODUCTION__STORE_URL=f"s3://{bucket.name}/taxiway",
         TAXIWAY_PRODUCTION__STORE_ENDPOINT=bucket.server.endpoint,
-        TAXIWAY_PRODUCTION__STORE_REGION=REGION,
+        AWS_REGION=REGION,
         TAXIWAY_PRODUCTION__STORE_ACCESS_KEY_ID=ACCESS_KEY,
         TAXIWAY_PRODUCTION__STORE_SECRET_ACCESS_KEY=SECRET,
         TAXIWAY_PRODUCTION__ALLOW_PLAIN_ISOLATION="true",

@@ -60,7 +60,8 @@ class Measuring:
         self._elapsed = elapsed
         self._counted: Mapping[RevisionId, Traffic] | None = None
         self._looked_at = 0.0
-        self._cpu: dict[PodId, float] = {}
+        self._cpu: dict[PodId, PodObservation] = {}
+        """The pods at the last look."""
         self._samples: dict[RevisionId, deque[Sample]] = defaultdict(lambda: deque(maxlen=_MOST_SAMPLES))
         self._written: dict[int, datetime] = {}
         self._deployments: dict[RevisionId, DeploymentId] = {}
@@ -96,7 +97,12 @@ class Measuring:
         await self._write(at)
 
     def _sample(
-        self, counted: Mapping[RevisionId, Traffic], cpu: Mapping[RevisionId, float], *, at: datetime, seconds: float
+        self,
+        counted: Mapping[RevisionId, Traffic],
+        cpu: Mapping[RevisionId, tuple[float, float]],
+        *,
+        at: datetime,
+        seconds: float,
     ) -> None:
         before = self._counted or {}
         all_pods = self._observed.all_pods()
@@ -105,6 +111,7 @@ class Measuring:
             pods = all_pods.get(key, ())
             traffic = counted.get(key, Traffic()).since(before.get(key, Traffic()))
             traffic = replace(traffic, rows=rows.get(key, 0))
+            spent, serving = cpu.get(key, (None, None))
             if pods or traffic.requests or traffic.rows:
                 self._samples[key].append(
                     Sample(
@@ -114,7 +121,8 @@ class Measuring:
                         elapsed=self._elapsed(),
                         pods=len(pods),
                         ready=sum(pod.phase is PodPhase.READY for pod in pods),
-                        cpu_seconds=cpu.get(key),
+                        cpu_seconds=spent,
+                        serving_cpu_seconds=serving,
                         memory_bytes=_memory(pods),
                     )
                 )
@@ -124,19 +132,22 @@ class Measuring:
             if not self._samples[key]:
                 del self._samples[key]
 
-    def _cpu_used(self) -> Mapping[RevisionId, float]:
-        """Return the CPU seconds that each revision's pods used since the last look."""
-        used: dict[RevisionId, float] = {}
-        known: dict[PodId, float] = {}
+    def _cpu_used(self) -> Mapping[RevisionId, tuple[float, float]]:
+        """Return the CPU seconds of each revision's pods since the last look: of all, and of those ready all along."""
+        used: dict[RevisionId, tuple[float, float]] = {}
+        known: dict[PodId, PodObservation] = {}
         for key, pods in self._observed.all_pods().items():
             for pod in pods:
                 if pod.cpu_seconds is None:
                     continue
-                known[pod.id] = pod.cpu_seconds
-                was = self._cpu.get(pod.id)
-                # One that was restarted counts from nothing again.
-                more = pod.cpu_seconds if was is None or pod.cpu_seconds < was else pod.cpu_seconds - was
-                used[key] = used.get(key, 0.0) + (more if was is not None else 0.0)
+                known[pod.id] = pod
+                was = self._cpu.get(pod.id, pod)
+                more = pod.cpu_seconds - (was.cpu_seconds or 0.0)
+                # Where nothing counts for a whole pod, one that was restarted counts from nothing again.
+                more = pod.cpu_seconds if more < 0 else more
+                served = was.phase is pod.phase is PodPhase.READY and was.restarts == pod.restarts
+                spent, serving = used.get(key, (0.0, 0.0))
+                used[key] = (spent + more, serving + (more if served else 0.0))
         self._cpu = known
         return used
 

@@ -278,7 +278,7 @@ def load_of(policy: AutoscalingPolicy, load: Window, resources: Resources) -> fl
     """Return the load of all pods together in the unit of the target; None where it was not measured."""
     match policy.metric:
         case Metric.CPU:
-            return None if load.cpus is None else 100 * load.cpus / resources.cpus
+            return None if load.serving_cpus is None else 100 * load.serving_cpus / resources.cpus
         case Metric.MEMORY:
             return None if load.memory_bytes is None else 100 * load.memory_bytes / resources.memory_bytes
         case Metric.CONCURRENCY:

@@ -77,8 +77,8 @@ class HostUse:
 class Sample:
     """What came of one revision in so many seconds up to ``at``, and its pods at that moment.
 
-    ``elapsed`` is that moment on the clock that nobody sets. ``cpu_seconds`` were used meanwhile by all pods; memory is
-    of all pods, bytes. Both None where not known.
+    ``elapsed`` is that moment on the clock that nobody sets. ``cpu_seconds`` were used meanwhile by all pods,
+    ``serving_cpu_seconds`` by those that were ready all the while; memory is of all pods, bytes. None where not known.
     """
 
     at: datetime
@@ -88,6 +88,7 @@ class Sample:
     pods: int = 0
     ready: int = 0
     cpu_seconds: float | None = None
+    serving_cpu_seconds: float | None = None
     memory_bytes: int | None = None
 
 
@@ -104,6 +105,8 @@ class Window:
     pods: float
     cpus: float | None
     memory_bytes: int | None
+    serving_cpus: float | None = None
+    """Without what pods used to start: that says nothing of the load. Not kept in the history."""
 
     @property
     def requests_per_second(self) -> float:
@@ -163,8 +166,6 @@ def add_up(samples: Iterable[Sample]) -> Window | None:
     traffic = Traffic()
     for sample in known:
         traffic += sample.traffic
-    cpus = [sample.cpu_seconds for sample in known if sample.cpu_seconds is not None]
-    measured = sum(sample.seconds for sample in known if sample.cpu_seconds is not None)
     standing = min(sample.traffic.in_flight for sample in known)
     memory = [sample.memory_bytes for sample in known if sample.memory_bytes is not None]
     return Window(
@@ -172,9 +173,16 @@ def add_up(samples: Iterable[Sample]) -> Window | None:
         traffic=traffic,
         concurrency=max(traffic.milliseconds / 1000 / seconds, float(standing)),
         pods=sum(sample.ready * sample.seconds for sample in known) / seconds,
-        cpus=sum(cpus) / measured if measured else None,
+        cpus=_cores([(sample.cpu_seconds, sample.seconds) for sample in known]),
         memory_bytes=memory[-1] if memory else None,
+        serving_cpus=_cores([(sample.serving_cpu_seconds, sample.seconds) for sample in known]),
     )
+
+
+def _cores(used: Sequence[tuple[float | None, float]]) -> float | None:
+    """Return the cores that were used on average, by CPU seconds in so many seconds, where they are known."""
+    measured = sum(seconds for spent, seconds in used if spent is not None)
+    return sum(spent for spent, _ in used if spent is not None) / measured if measured else None
 
 
 def join(windows: Sequence[Window]) -> Window | None:
@@ -186,6 +194,7 @@ def join(windows: Sequence[Window]) -> Window | None:
         traffic += window.traffic
         in_flight += window.traffic.in_flight
     cpus = [window.cpus for window in windows if window.cpus is not None]
+    serving = [window.serving_cpus for window in windows if window.serving_cpus is not None]
     memory = [window.memory_bytes for window in windows if window.memory_bytes is not None]
     return Window(
         seconds=max(window.seconds for window in windows),
@@ -194,4 +203,5 @@ def join(windows: Sequence[Window]) -> Window | None:
         pods=sum(window.pods for window in windows),
         cpus=sum(cpus) if cpus else None,
         memory_bytes=sum(memory) if memory else None,
+        serving_cpus=sum(serving) if serving else None,
     )

@@ -175,6 +175,7 @@ def _measured(policy: AutoscalingPolicy, busy: Sequence[tuple[float, float]], no
         concurrency=spent / seconds,
         pods=1.0,
         cpus=working / seconds,
+        serving_cpus=working / seconds,
         memory_bytes=None,
     )
 

@@ -70,6 +70,13 @@ class Groups:
             return None if micros is None else micros / 1e6
         return None
 
+    def allow_cpus(self, cpus: float) -> None:
+        """Let the group use so many CPUs from now on, where the kernel keeps the limit."""
+        if self.unified and self.enforcement["cpus"] == "cgroup2":
+            _write(f"{self.unified}/cpu.max", f"{_quota(cpus)} {_PERIOD_US}")
+        elif self.enforcement["cpus"] == "cgroup1":
+            _write(f"{self.v1['cpu']}/cpu.cfs_quota_us", _quota(cpus))
+
     def begin(self) -> None:
         """Forget the peak of an earlier start, and let processes in again."""
         if "memory" in self.v1:
@@ -151,6 +158,10 @@ def pick_cpus(available: list[int], cpus: float, seed: int) -> list[int]:
     return sorted((available * 2)[begin : begin + count])
 
 
+def _quota(cpus: float) -> str:
+    return str(max(1000, int(cpus * _PERIOD_US)))
+
+
 def _wants_any(limits: dict[str, object]) -> bool:
     return any(limits.get(name) for name in ("memory_bytes", "cpus", "processes"))
 
@@ -209,10 +220,9 @@ def _set_unified(groups: Groups, path: str, usable: list[str], limits: dict[str,
         _write(f"{path}/memory.swap.max", "0")
         _write(f"{path}/memory.oom.group", "1")
         groups.enforcement["memory"] = "cgroup2"
-    if "cpu" in usable and isinstance(cpus, (int, float)):
-        quota = f"{max(1000, int(cpus * _PERIOD_US))} {_PERIOD_US}"
-        if _write(f"{path}/cpu.max", quota):
-            groups.enforcement["cpus"] = "cgroup2"
+    quota = _quota(cpus) if isinstance(cpus, (int, float)) else ""
+    if "cpu" in usable and quota and _write(f"{path}/cpu.max", f"{quota} {_PERIOD_US}"):
+        groups.enforcement["cpus"] = "cgroup2"
     if "pids" in usable and _write(f"{path}/pids.max", str(count)):
         groups.enforcement["processes"] = "cgroup2"
 
@@ -230,7 +240,7 @@ def _open_v1(groups: Groups, mounts: dict[str, str], group: str, limits: dict[st
             done = _limit_memory_v1(path, str(memory))
         elif name == "cpu" and isinstance(cpus, (int, float)) and groups.enforcement["cpus"] == "none":
             done = _write(f"{path}/cpu.cfs_period_us", str(_PERIOD_US)) and _write(
-                f"{path}/cpu.cfs_quota_us", str(max(1000, int(cpus * _PERIOD_US)))
+                f"{path}/cpu.cfs_quota_us", _quota(cpus)
             )
         elif name == "pids" and count and groups.enforcement["processes"] == "none":
             done = _write(f"{path}/pids.max", str(count))

@@ -88,6 +88,8 @@ class Limits:
 
     memory_bytes: int | None = None
     cpus: float | None = None
+    start_cpus: float | None = None
+    """What it may use until it is ready, where that is more."""
     processes: int | None = None
     open_files: int = 4096
     oom_score: int = 0

@@ -148,6 +148,7 @@ class Supervisor:
             self._record.data["restarts"] = int(str(self._record.data["restarts"])) + 1
         self._is_first_start = False
         self._groups.begin()
+        self._allow_cpus(is_starting=True)
         self._memory_last = None
         self._checks_failed = 0
         self._check_at = self._now
@@ -311,8 +312,15 @@ class Supervisor:
         if child.cause is not None:
             return
         child.ready_at = child.ready_at or self._now
+        self._allow_cpus(is_starting=False)
         self._record.data.update(phase="ready", trouble=None)
         self._record.write()
+
+    def _allow_cpus(self, *, is_starting: bool) -> None:
+        cpus, at_start = self._limits["cpus"], self._limits["start_cpus"]
+        if cpus and at_start:
+            usual = float(str(cpus))
+            self._groups.allow_cpus(max(usual, float(str(at_start))) if is_starting else usual)
 
     def _check_health(self, child: Incarnation) -> None:
         probe = self._probe

@@ -292,6 +292,46 @@ def test_no_cgroup_is_left_behind(home: Path) -> None:
     assert not home.exists()
 
 
+REPORTS = """
+import json, os, sys, time
+def tell(**said):
+    os.write(int(os.environ['TAXIWAY_REPORT_FD']), json.dumps(said).encode() + b"\\n")
+"""
+
+
+def quota_of(home: Path, enforcement: str) -> str:
+    """Return the CPU quota that the kernel keeps, in microseconds of a tenth of a second."""
+    file = {"cgroup1": "cpu.cfs_quota_us", "cgroup2": "cpu.max"}[enforcement]
+    group = next(
+        each
+        for each in limits._existing(children._group_name(home), root=limits.CGROUP_ROOT)
+        if (Path(each) / file).exists()
+    )
+    return (Path(group) / file).read_text().split()[0]
+
+
+def test_a_child_may_use_more_cpus_until_it_is_ready(home: Path) -> None:
+    code = f"{REPORTS}\nprint('up', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.02)\n"
+    code += "tell(phase='ready', seconds=0)\ntime.sleep(600)"
+    bound = Limits(cpus=0.25, start_cpus=1.0)
+    children.start(home, python(code, home, ready_when=ReadyWhen.REPORTED, reports=True, limits=bound))
+    wait_for(lambda: "up" in lines(home))
+    kept = seen(home).enforcement["cpus"]
+    if kept.startswith("cgroup"):
+        assert quota_of(home, kept) == "100000"
+    (home.parent / "go").touch()
+    wait_phase(home, "ready")
+    if kept.startswith("cgroup"):
+        assert quota_of(home, kept) == "25000"
+
+
+def test_rows_are_counted_over_restarts(home: Path) -> None:
+    code = f"{REPORTS}\ntell(phase='ready', seconds=0)\ntell(rows=2)\ntell(rows=5)\ntime.sleep(0.2)"
+    children.start(home, python(code, home, ready_when=ReadyWhen.REPORTED, reports=True, backoff=QUICK))
+    wait_for(lambda: seen(home).rows >= 15)
+    assert seen(home).rows % 5 in (0, 2)
+
+
 def test_a_start_deadline_ends_what_never_gets_ready(home: Path) -> None:
     spec = python(
         "import os\nfd = int(os.environ['TAXIWAY_REPORT_FD'])\n"

@@ -34,6 +34,8 @@ DRAIN = timedelta(seconds=30)
 """How long a scoring server finishes what it has before it is killed."""
 POD_PROCESSES = 512
 """How many processes and threads a pod may have."""
+START_CPUS = 1.0
+"""How many CPUs a pod may use until it is ready, if it has fewer: a start is nearly all work, and somebody waits."""
 POD_OPEN_FILES = 16_384
 """Ten thousand clients that keep their connections open, and some."""
 POD_QUEUE = 128
@@ -210,6 +212,7 @@ def pod_child(
         limits=Limits(
             memory_bytes=spec.resources.memory_bytes,
             cpus=spec.resources.cpus,
+            start_cpus=START_CPUS,
             processes=POD_PROCESSES,
             open_files=POD_OPEN_FILES,
             oom_score=POD_OOM_SCORE,
