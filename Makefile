@@ -110,7 +110,7 @@ fault-long: $(READY) system  ## The same, killing at every place instead of some
 	@ACTS=1000 TAXIWAY_TEST_KILL_CYCLES=all TAXIWAY_TEST_KILLS=500 $(PYTEST) -q --timeout 14400 --durations=10 -m fault
 
 cycles: $(READY) system  ## Update, promote and roll back under load, and go to zero and back, CYCLES times (50)
-	@TAXIWAY_TEST_CYCLES=$(or $(CYCLES),50) $(PYTEST) -q -s tests/journeys/test_rollouts.py tests/journeys/test_zero.py -k 'rollbacks or last_pod'
+	@TAXIWAY_TEST_CYCLES=$(or $(CYCLES),50) $(PYTEST) -q -s tests/journeys/test_rollouts.py tests/journeys/test_zero.py -k 'rollbacks or last_pod or come_and_go'
 
 fuzz-long: $(READY)  ## Compare the zoo's models with pyfunc, ROWS rows in all (a million), from a seed that is printed
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.fuzz.differential --rows $(or $(ROWS),1000000) $(if $(SEED),--seed $(SEED))

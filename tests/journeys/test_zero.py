@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
+from taxiway.client import Client
 from taxiway.wire.production import PolicyIn
+from tests.faults.load import Outcome
 from tests.journeys.test_object_store import kill_control
-from tests.journeys.test_rollouts import convert, markers_of, promotion, wait
+from tests.journeys.test_rollouts import calls, convert, markers_of, promotion, wait
 from tests.platforms import Platform
 
 pytestmark = [
@@ -35,25 +37,62 @@ def test_the_last_pod_goes_and_comes_back_and_no_request_fails(platform: Platfor
         client.promote(promotion(version).model_copy(update=LEAST))
         seen = wait(client)
         token = client.issue_production_token(NAME, caller="till").token
-        url, headers = f"{seen.url}/invocations", {"Authorization": f"Bearer {token}"}
         first: list[float] = []
-        statuses: list[int] = []
+        outcomes: list[Outcome] = []
         for _ in range(CYCLES):
             idle = wait(client, "Idle", pods=0)
             assert idle.pods_wanted == 0
-            assert caller.post(url, json=RECORDS).status_code == 401
+            assert caller.post(f"{seen.url}/invocations", json=RECORDS).status_code == 401
             assert client.production_deployment(NAME).status == "Idle", "a stranger wakes nothing"
-            began = time.monotonic()
-            statuses.append(caller.post(url, json=RECORDS, headers=headers).status_code)
-            first.append(time.monotonic() - began)
-            for _ in range(20):
-                statuses.append(caller.post(url, json=RECORDS, headers=headers).status_code)
-        print(f"{len(statuses)} requests over {CYCLES} cycles; ", end="")
+            with calls(seen, token, rate=20) as report:
+                wait(client, pods=1)
+                time.sleep(1)
+            outcomes += report.outcomes
+            first.append(min(report.outcomes, key=lambda outcome: outcome.due).seconds)
+        print(f"{len(outcomes)} requests over {CYCLES} cycles; ", end="")
         print(f"first answers after {sorted(first)[len(first) // 2]:.1f} s, at most {max(first):.1f} s")
-        assert set(statuses) == {200}
+        assert outcomes
+        assert {outcome.status for outcome in outcomes} == {200}
         told = [marker["message"] for marker in markers_of(client)]
         assert any("1 -> 0: no request for 10 s" in message for message in told)
         assert any("0 -> 1: a request waits" in message for message in told)
+
+
+def test_pods_come_and_go_with_the_load_and_no_request_fails(platform: Platform) -> None:
+    version = convert(platform, "good")
+    policy = PolicyIn(metric="requests", target=11, over_seconds=4, up_window_seconds=0, down_window_seconds=4)
+    bounds = {"min_pods": 1, "max_pods": 4, "autoscaling": policy, "cpus": "0.3"}
+    with platform.client() as client:
+        client.promote(promotion(version).model_copy(update=bounds))
+        seen = wait(client)
+        token = client.issue_production_token(NAME, caller="till").token
+        took: list[float] = []
+        with calls(seen, token, rate=5) as few:
+            for _ in range(CYCLES):
+                wait(client, pods=1)
+                with calls(seen, token, rate=35) as many:
+                    took.append(seconds_until_serving(client, pods=4))
+                few.outcomes.extend(many.outcomes)
+        print(
+            f"{len(few.outcomes)} requests over {CYCLES} cycles, {few.describe()}; from the decision to four pods: ",
+            end="",
+        )
+        print(f"{sorted(took)[len(took) // 2]:.1f} s, at most {max(took):.1f} s")
+        assert few.outcomes
+        assert few.failed == [], few.describe()
+
+
+def seconds_until_serving(client: Client, *, pods: int) -> float:
+    """Wait until so many pods are wanted, then until they are ready; return how long the second took."""
+    until, decided_at = time.monotonic() + 60, None
+    while True:
+        seen = client.production_deployment(NAME)
+        if decided_at is None and seen.pods_wanted == pods:
+            decided_at = time.monotonic()
+        if decided_at is not None and seen.pods_ready == pods:
+            return time.monotonic() - decided_at
+        assert time.monotonic() < until, seen.message
+        time.sleep(0.05)
 
 
 def test_a_control_plane_that_is_killed_while_a_request_waits_loses_none(platform: Platform) -> None:
