@@ -8,24 +8,23 @@ does falls on both.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import statistics
+import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-import httpx2
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.faults.load import Report, Target, open_loop
 from tests.platforms import a_platform
 
 from benchmarks.gateway import LOG
 from benchmarks.scoring import RESULTS, rows_of, train
-from benchmarks.servers import HOME, MODEL_PACKAGES, SERVERS, body_of
+from benchmarks.servers import MODEL_PACKAGES, SERVERS, body_of
 from taxiway.wire.production import PromotionIn
 
 QUOTA = 20.0
@@ -34,60 +33,47 @@ RATE = 50.0
 """What the others ask for in a second."""
 SETTLES_SECONDS = 15
 """What a new deployment has to do besides serving is done by then."""
+STARTS_SECONDS = 1.0
+"""What the process of the one who floods takes to import."""
 AHEAD_SECONDS = 2.0
 """How long the flood has gone on when it begins to count; its burst is used up."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """Where a load goes, and who sends it."""
-
-    url: str
-    token: str
+Answers = list[tuple[int, float]]
+"""Each answer's status (0 for none) and its milliseconds since it was due."""
 
 
-async def send(target: Target, body: bytes, rate: float, seconds: float) -> list[tuple[int, float]]:
-    """Send an open load; return each answer's status and its milliseconds since it was due."""
-    headers = {"authorization": f"Bearer {target.token}", "content-type": "application/json"}
-    found: list[tuple[int, float]] = []
-    async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=64), timeout=30) as client:
-
-        async def one(due: float) -> None:
-            answer = await client.post(target.url, content=body, headers=headers)
-            found.append((answer.status_code, (time.perf_counter() - due) * 1000))
-
-        await asyncio.gather(*[one(time.perf_counter()) for _ in range(4)])  # connections are made before it counts
-        found.clear()
-        tasks, begin = [], time.perf_counter()
-        for number in range(int(rate * seconds)):
-            due = begin + number / rate
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            tasks.append(asyncio.create_task(one(due)))
-        await asyncio.gather(*tasks)
-    return found
+def answers_of(report: Report) -> Answers:
+    """Take the outcomes apart."""
+    return [(outcome.status or 0, outcome.seconds * 1000) for outcome in report.outcomes]
 
 
-def flood(target: Target, body: bytes, seconds: float) -> None:
+def flood(target: Target, seconds: float) -> None:
     """Be the one who floods; print what it got. In a process of its own, so that it holds up no other client."""
-    found = asyncio.run(send(target, body, QUOTA * TIMES, AHEAD_SECONDS + seconds))
-    print(json.dumps(found[int(QUOTA * TIMES * AHEAD_SECONDS) :]))
+    with open_loop(target, rate=QUOTA * TIMES) as report:
+        time.sleep(AHEAD_SECONDS)
+        begin = time.monotonic()
+        time.sleep(seconds)
+    report.outcomes = [outcome for outcome in report.outcomes if outcome.due >= begin]
+    print(json.dumps(answers_of(report)))
 
 
-async def a_round(others: dict[str, Target], flooding: Target | None, body: Path, seconds: float) -> dict[str, object]:
-    """Measure the others for some seconds, with or without somebody who floods."""
+def a_round(other: Target, flooding: Target | None, seconds: float) -> dict[str, Answers]:
+    """Measure the other for some seconds, with or without somebody who floods."""
     child = None
     if flooding is not None:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, __file__, "--flood", flooding.url, flooding.token, str(body), str(seconds),
-            stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        await asyncio.sleep(AHEAD_SECONDS)
-    content = body.read_bytes()
-    answers = await asyncio.gather(*[send(other, content, RATE, seconds) for other in others.values()])
-    found: dict[str, object] = dict(zip(others, answers, strict=True))
+        command = [sys.executable, __file__, "--flood", str(seconds)]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert child.stdin is not None
+        json.dump(asdict(flooding) | {"body": flooding.body.decode()}, child.stdin)
+        child.stdin.close()
+        child.stdin = None
+        time.sleep(STARTS_SECONDS + AHEAD_SECONDS)
+    with open_loop(other, rate=RATE) as report:
+        time.sleep(seconds)
+    found = {"other": answers_of(report)}
     if child is not None:
-        output, _ = await child.communicate()
-        found["flood"] = json.loads(output.splitlines()[-1])
+        found["flood"] = json.loads(child.communicate()[0].splitlines()[-1])
     return found
 
 
@@ -101,18 +87,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--flood", nargs=4)
+    parser.add_argument("--flood", type=float)
     given = parser.parse_args()
-    if given.flood:
-        url, token, body, seconds = given.flood
-        flood(Target(url, token), Path(body).read_bytes(), float(seconds))
+    if given.flood is not None:
+        told = json.load(sys.stdin)
+        flood(Target(**told | {"body": told["body"].encode()}), given.flood)
         return
     model = train(["a"], 7) / "a"
-    rounds: dict[str, list[dict[str, object]]] = {"alone": [], "flooded": []}
+    rounds: dict[str, list[dict[str, Answers]]] = {"alone": [], "flooded": []}
     with a_platform() as platform:
         pins = [f"{name}=={version(name)}" for name in MODEL_PACKAGES]
         run = platform.python(LOG, str(model), json.dumps(pins)).splitlines()[-1]
         made = platform.convert(run, "a")
+        body = body_of(SERVERS["taxiway"], *rows_of(model, 1))
         with platform.client() as client:
             targets = {}
             for name in ("flooded", "quiet"):
@@ -125,28 +112,26 @@ def main() -> None:
                 if seen.status != "ON":
                     raise SystemExit(f"{seen.status}: {seen.message}")
                 token = client.issue_production_token(name, caller="bench").token
-                targets[name] = Target(f"{seen.url}/invocations", token)
-        body = HOME / "flood.json"
-        body.write_bytes(body_of(SERVERS["taxiway"], *rows_of(model, 1)))
-        others = {"another customer": targets["quiet"]}
+                path = f"/production/{name}/invocations"
+                targets[name] = Target(port=platform.port, path=path, token=token, body=body)
         time.sleep(SETTLES_SECONDS)
-        asyncio.run(a_round(others, None, body, 2))
+        a_round(targets["quiet"], None, 2)
         for _ in range(given.rounds):
-            rounds["alone"].append(asyncio.run(a_round(others, None, body, given.seconds)))
-            rounds["flooded"].append(asyncio.run(a_round(others, targets["flooded"], body, given.seconds)))
+            rounds["alone"].append(a_round(targets["quiet"], None, given.seconds))
+            rounds["flooded"].append(a_round(targets["quiet"], targets["flooded"], given.seconds))
     text = table(rounds, given)
     print(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "flood.md").write_text(f"{text}\n")
 
 
-def table(rounds: dict[str, list[dict[str, object]]], given: argparse.Namespace) -> str:
+def table(rounds: dict[str, list[dict[str, Answers]]], given: argparse.Namespace) -> str:
     """Return the Markdown."""
 
-    def of(kind: str, who: str) -> list[list[tuple[int, float]]]:
-        return [one[who] for one in rounds[kind]]  # type: ignore[misc]
+    def of(kind: str, who: str) -> list[Answers]:
+        return [one[who] for one in rounds[kind]]
 
-    def figures(answers: list[list[tuple[int, float]]], *, refused: bool) -> str:
+    def figures(answers: list[Answers], *, refused: bool) -> str:
         each = [[ms for status, ms in found if (status == 429) is refused] for found in answers]
         tops = [p99(values) for values in each if len(values) > 1]
         middles = [statistics.median(values) for values in each if values]
@@ -156,7 +141,7 @@ def table(rounds: dict[str, list[dict[str, object]]], given: argparse.Namespace)
         middle, top = statistics.median(middles), statistics.median(tops)
         return f"| {count} | {middle:.1f} | {top:.1f} | {min(tops):.1f}-{max(tops):.1f} |"
 
-    quiet, loud = of("alone", "another customer"), of("flooded", "another customer")
+    quiet, loud = of("alone", "other"), of("flooded", "other")
     lines = [
         (
             f"Model a, {given.rounds} rounds of {given.seconds:g} s each way. A quota of {QUOTA:g} requests a second, "
