@@ -1,4 +1,4 @@
-"""The control plane is killed at every commit and every call of a port, in convert, OFF, ON and delete.
+"""The control plane is killed at every commit and every call of a port, in all that people ask of deployments.
 
 The places are not listed by hand: a run that is left alone writes down every gate that it passes (``app/gates.py``).
 Each time the end must be the same as without the kill. The short form takes some of the places, another choice each
@@ -23,17 +23,21 @@ from taxiway.client import ApiError, Client, Unreachable
 from taxiway.client.calls import plain
 from taxiway.domain.ids import new_id
 from taxiway.wire.models import ConversionIn, ModelVersionDetailOut
+from taxiway.wire.production import ProductionConfigurationIn, ProductionDetailOut, PromotionIn
 from tests.faults.broken_models import PyModel, log_model
 from tests.platforms import Platform, a_platform
 
 pytestmark = [pytest.mark.fault, pytest.mark.integration, pytest.mark.timeout(7200)]
 
-CYCLES = os.environ.get("TAXIWAY_TEST_KILL_CYCLES", "5")
-OPERATIONS = ("convert", "off", "on", "delete")
+CYCLES = os.environ.get("TAXIWAY_TEST_KILL_CYCLES", "3")
+OPERATIONS = ("convert", "promote", "update", "roll_back", "take_away", "off", "on", "delete")
 POLLED = ("Runtime.observe", "Gateway.accepted", "SnapshotStore.observe", "EnvironmentBuilder.observe", "LogStore")
 """Looked at again and again: the first look stands for all."""
 PATIENCE = 60.0
 MODEL = "killed"
+PROMOTED = "killed-acme"
+USUAL, MORE = "0.5", "1"
+"""CPUs before and after an update."""
 ROW = {"dataframe_records": [{"amount": 1.0, "country": "DE"}]}
 
 
@@ -105,6 +109,53 @@ class Victim:
         assert httpx2.post(f"{seen.url}/invocations", json=ROW, timeout=10, trust_env=False).status_code == 200
         listed = self.insist(lambda client: client.models(contains=MODEL))
         assert [item.version for item in listed.items] == [self.version], "converted once, not twice"
+
+    def _promote(self) -> None:
+        wanted = PromotionIn(
+            project="fraud", model=MODEL, version=self.version, name=PROMOTED, customer="Acme", reason="A trial.",
+            cpus=USUAL,
+        )  # fmt: skip
+
+        def promote(client: Client) -> None:
+            if not client.production().items:  # a first try may have been done and its answer lost
+                client.promote(wanted)
+
+        self.insist(promote)
+        seen = self.wait_for_production(USUAL)
+        assert (len(seen.promotions), len(seen.history)) == (1, 1), "promoted once, not twice"
+
+    def _update(self) -> None:
+        self.insist(lambda client: client.configure_production(PROMOTED, ProductionConfigurationIn(cpus=MORE)))
+        self.wait_for_production(MORE)
+
+    def _roll_back(self) -> None:
+        def roll_back(client: Client) -> None:
+            if client.production_deployment(PROMOTED).resources.cpus == MORE:
+                client.roll_back(PROMOTED, reason="It was no better.")
+
+        self.insist(roll_back)
+        assert len(self.wait_for_production(USUAL).history) == 3
+
+    def _take_away(self) -> None:
+        with contextlib.suppress(ApiError):
+            self.insist(lambda client: client.delete_production(PROMOTED))
+        deadline = time.monotonic() + PATIENCE
+        while self.insist(lambda client: client.production()).items or len(self.pods()) > 1:
+            assert time.monotonic() < deadline, "not deleted"
+            time.sleep(0.2)
+
+    def wait_for_production(self, cpus: str) -> ProductionDetailOut:
+        """Wait until the production deployment serves with so many CPUs, by one pod."""
+        seen: ProductionDetailOut | None = None
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            seen = self.insist(lambda client: client.production_deployment(PROMOTED))
+            assert seen is not None
+            is_seen = seen.observed_generation == seen.generation and seen.resources.cpus == cpus
+            if seen.status == "ON" and is_seen and len(self.pods()) == 2:
+                return seen
+            time.sleep(0.2)
+        raise AssertionError(f"{seen.status}: {seen.message}, {self.pods()}" if seen else "never seen")
 
     def _off(self) -> None:
         self.insist(lambda client: client.switch_off(MODEL, self.version))
