@@ -107,7 +107,8 @@ fault: $(READY) system  ## Run only the tests that kill, stop, fill and corrupt
 	@$(PYTEST) -q --durations=10 -m fault
 
 fault-long: $(READY) system  ## The same, killing at every place instead of some
-	@ACTS=1000 TAXIWAY_TEST_KILL_CYCLES=all TAXIWAY_TEST_KILLS=500 $(PYTEST) -q --timeout 14400 --durations=10 -m fault
+	@ACTS=1000 TAXIWAY_TEST_KILL_CYCLES=all TAXIWAY_TEST_KILLS=500 TAXIWAY_TEST_SCALE_KILLS=40 \
+	  TAXIWAY_TEST_STOPPED_SECONDS=60 $(PYTEST) -q --timeout 14400 --durations=10 -m fault
 
 cycles: $(READY) system  ## Update, promote and roll back under load, and go to zero and back, CYCLES times (50)
 	@TAXIWAY_TEST_CYCLES=$(or $(CYCLES),50) $(PYTEST) -q -s tests/journeys/test_rollouts.py tests/journeys/test_zero.py -k 'rollbacks or last_pod or come_and_go'

@@ -81,7 +81,7 @@ async def test_pods_come_and_go_with_the_load_and_it_stays_on(scaled: ControlPla
     assert (await pods(scaled), len(addresses(scaled))) == (1, 1)
     assert seen == {"ON"}
     told = [(event.was, event.became, event.reason) for event in await scaled.events() if event.topic == "scale"]
-    assert told == [("1 pods", "4 pods", "ScaledUp"), ("4 pods", "1 pods", "ScaledDown")]
+    assert told == [("1 pod", "4 pods", "ScaledUp"), ("4 pods", "1 pod", "ScaledDown")]
 
 
 async def test_no_pod_is_routed_before_it_is_ready_nor_stopped_while_it_is_routed(scaled: ControlPlane) -> None:

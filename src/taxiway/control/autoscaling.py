@@ -145,8 +145,8 @@ class AutoscalingController:
             subject_kind=SubjectKind.DEPLOYMENT,
             subject=deployment.id,
             topic=Topic.SCALE,
-            was=f"{was} pods",
-            became=f"{decision.pods} pods",
+            was=_pods(was),
+            became=_pods(decision.pods),
             reason="ScaledUp" if decision.pods > was else "ScaledDown",
             message=f"Revision {revision.number}: {decision.reason}.",
         )
@@ -155,6 +155,10 @@ class AutoscalingController:
 def _is_scaled(deployment: Deployment) -> bool:
     policy: AutoscalingPolicy | None = deployment.autoscaling
     return policy is not None and deployment.wanted is DeploymentWanted.ON
+
+
+def _pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"
 
 
 def _serves(revision: Revision) -> bool:
