@@ -204,7 +204,7 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
               error={fields.reason}
               autosize
               minRows={2}
-              data-autofocus
+              autoFocus
             />
             <Text size="sm">
               <b>

@@ -92,7 +92,7 @@ function Charts({ of }: { of: Series }) {
     <Stack gap="md">
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="md">
         <Panel>
-          <Chart title="Requests per second" x={x} lines={drawn.requests} marks={marks} say={figure} />
+          <Chart title="Requests and rows per second" x={x} lines={drawn.requests} marks={marks} say={figure} />
         </Panel>
         <Panel>
           <Chart title="Latency" x={x} lines={drawn.latency} marks={marks} say={milliseconds} />
