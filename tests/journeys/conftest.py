@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from tests.platforms import Platform, a_platform
 
@@ -15,6 +19,18 @@ def platform() -> Iterator[Platform]:
     """A real platform: costs about 20 s once."""
     with a_platform() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def clean_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a virtual environment in which nobody did anything but install Taxiway from its own sources."""
+    home = tmp_path_factory.mktemp("clean") / "venv"
+    uv, root = find_uv_bin(), Path(__file__).parents[2]
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, home], check=True)
+    python = home / "bin" / "python"
+    install = [uv, "pip", "install", "--quiet", "--python", str(python), str(root / "scoring"), str(root)]
+    subprocess.run(install, check=True, timeout=300)
+    return python
 
 
 @pytest.fixture

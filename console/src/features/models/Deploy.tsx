@@ -29,6 +29,7 @@ import { PolicyFields } from "../../parts/PolicyFields";
 import { isFine, NO_POLICY, policyBody, policyOf, sayPolicy } from "../../parts/policy";
 import { AT_ONCE, type Rollout, RolloutFields, rolloutBody, rolloutWords } from "../../parts/RolloutFields";
 import { quotaBody, type Size, SizeFields, sizeBody } from "../../parts/SizeFields";
+import { asCommand, asPython } from "./saying";
 
 type Plan = Schema<"PromotionOut">;
 const NEW = "a new deployment";
@@ -87,6 +88,11 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
     accept_breaking: accepts,
     reason: reason || NO_REASON,
   };
+  const said = {
+    ...body,
+    reason,
+    autoscaling: isNew && policy.metric === "none" ? null : body.autoscaling,
+  } as Schema<"PromotionIn">;
   const [settled] = useDebouncedValue(JSON.stringify(body), 300);
   const plan = useQuery<Plan, Problem>({
     queryKey: ["/production/promotions", settled],
@@ -220,16 +226,13 @@ export function Deploy({ of, close }: { of: VersionDetail; close: () => void }) 
             <ErrorBox problem={act.error} />
             <Accordion variant="contained" chevronPosition="left">
               <Accordion.Item value="cli">
-                <Accordion.Control>Show as CLI</Accordion.Control>
+                <Accordion.Control>Show as CLI and Python</Accordion.Control>
                 <Accordion.Panel>
-                  <Snippet
-                    label="CLI"
-                    code={`taxiway production promote ${of.model}/${of.version} --project ${of.project} --to ${isNew ? name : target}${isNew ? ` --customer "${customer}"` : ""} --reason "${reason}" \\\n  --memory ${memory} --cpus ${cpus} --min-pods ${least} --max-pods ${most}${policy.metric !== "none" ? ` --autoscale ${policy.metric}=${policy.target}` : ""}${isNew ? "" : rolloutWords(rollout)}${accepts ? " --accept-breaking" : ""}`}
-                  />
+                  <Snippet label="CLI" code={asCommand(said, rolloutWords(rollout))} />
+                  <Snippet label="Python" code={asPython(said)} />
                   {isFine(policy) && (
                     <Text size="xs" c="dimmed" mt={4}>
-                      The command has no options for schedules and the finer settings of autoscaling; set them
-                      afterwards in the deployment's settings, or send the promotion with Python.
+                      The command has no options for schedules and the finest settings of autoscaling; Python has.
                     </Text>
                   )}
                 </Accordion.Panel>
