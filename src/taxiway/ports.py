@@ -159,6 +159,14 @@ class Tracking(Protocol):
     ) -> Page[MetricPoint]:
         """Return the logged values of a metric in order of step."""
 
+    async def sampled_metric(
+        self, project: ProjectName, run: RunId, metric: str, *, most: int, steps: tuple[int, int] | None
+    ) -> Sequence[MetricPoint]:
+        """Return so many of a metric's values at most, evenly chosen with the first and the last, in order of step.
+
+        ``steps`` are the first and the last one to choose from; None: all.
+        """
+
     async def artifacts(self, project: ProjectName, run: RunId, path: str) -> Sequence[Artifact]:
         """List one folder of a run's artifacts; '' is the root."""
 

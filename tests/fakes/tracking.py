@@ -103,6 +103,15 @@ class FakeTracking:
         await self.run(project, run)
         return _page(sorted(self.points.get((run, metric), ()), key=lambda point: point.step), limit, cursor)
 
+    async def sampled_metric(
+        self, project: ProjectName, run: RunId, metric: str, *, most: int, steps: tuple[int, int] | None
+    ) -> Sequence[MetricPoint]:
+        await self.run(project, run)
+        known = sorted(self.points.get((run, metric), ()), key=lambda point: point.step)
+        among = [point for point in known if steps is None or steps[0] <= point.step <= steps[1]]
+        every = -(-len(among) // most) or 1
+        return among[::every]
+
     async def artifacts(self, project: ProjectName, run: RunId, path: str) -> Sequence[Artifact]:
         await self.run(project, run)
         parent = f"{path}/" if path else ""

@@ -9894,6 +9894,12 @@ export interface operations {
                 limit?: number;
                 /** @description `next_cursor` of the page before; none: begin. */
                 cursor?: string | null;
+                /** @description Instead of pages: so many at most, evenly chosen, with the first and last. */
+                sample?: number | null;
+                /** @description With `sample` and `until_step`: the first to choose from. */
+                from_step?: number | null;
+                /** @description With `sample` and `from_step`: the last to choose from. */
+                until_step?: number | null;
             };
             header?: never;
             path: {

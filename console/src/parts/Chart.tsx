@@ -31,6 +31,7 @@ export function Chart({
   isTime = true,
   say = String,
   isLog = false,
+  zoom,
 }: {
   title: string;
   x: number[];
@@ -40,9 +41,13 @@ export function Chart({
   isTime?: boolean;
   say?: (value: number) => string;
   isLog?: boolean;
+  /** Told from where to where somebody dragged. */
+  zoom?: (low: number, high: number) => void;
 }) {
   const place = useRef<HTMLDivElement>(null);
   const scheme = useComputedColorScheme("light");
+  const zoomed = useRef(zoom);
+  zoomed.current = zoom;
   useEffect(() => {
     const host = place.current;
     if (!host) return;
@@ -80,6 +85,12 @@ export function Chart({
           { ...axis, size: 58, values: (_u, values) => values.map((value) => (value === null ? "" : say(value))) },
         ],
         hooks: {
+          setSelect: [
+            (u) => {
+              const { left, width } = u.select;
+              if (width > 0) zoomed.current?.(u.posToVal(left, "x"), u.posToVal(left + width, "x"));
+            },
+          ],
           draw: [
             (u) => {
               for (const mark of marks) {

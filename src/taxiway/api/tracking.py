@@ -128,9 +128,23 @@ async def get_metric_history(
     services: Services,
     limit: Limit = 1000,
     cursor: Cursor = None,
+    sample: Annotated[
+        int | None,
+        Query(ge=2, le=2500, description="Instead of pages: so many at most, evenly chosen, with the first and last."),
+    ] = None,
+    from_step: Annotated[
+        int | None, Query(description="With `sample` and `until_step`: the first to choose from.")
+    ] = None,
+    until_step: Annotated[
+        int | None, Query(description="With `sample` and `from_step`: the last to choose from.")
+    ] = None,
 ) -> MetricPage:
     """List the logged values of a metric in order of step."""
     known = await services.projects.get(asking, ProjectName(project))
+    if sample is not None:
+        steps = None if from_step is None or until_step is None else (from_step, until_step)
+        chosen = await services.runs.sampled_metric(known.name, RunId(run), key, most=sample, steps=steps)
+        return MetricPage(items=[shapes.metric_point_out(item) for item in chosen], next_cursor=None)
     page = await services.runs.metric_history(
         known.name, RunId(run), key, limit=limit, cursor=read_cursor("metrics", cursor)
     )

@@ -143,6 +143,19 @@ class MLflowTracking:
         page = _page(answer, "metrics", read_metric)
         return Page(items=in_order_of_step(page.items), next_cursor=page.next_cursor)
 
+    async def sampled_metric(
+        self, project: ProjectName, run: RunId, metric: str, *, most: int, steps: tuple[int, int] | None
+    ) -> Sequence[MetricPoint]:
+        """Return so many of a metric's values at most, evenly chosen by MLflow's database, in order of step."""
+        query = {"run_ids": check_run_id(run, project), "metric_key": metric, "max_results": str(most)}
+        if steps is not None:
+            query |= {"start_step": str(steps[0]), "end_step": str(steps[1])}
+        try:
+            answer = await self._connection.get(project, "/metrics/get-history-bulk-interval", query)
+        except MLflowRefused as refused:
+            raise refused.explained(f"metric of run {run}", project=project) from refused
+        return in_order_of_step(_page(answer, "metrics", read_metric).items)
+
     async def artifacts(self, project: ProjectName, run: RunId, path: str) -> Sequence[Artifact]:
         """List one folder of a run's artifacts; '' is the root."""
         folder = check_path(path)

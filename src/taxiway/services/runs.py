@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from taxiway.domain.errors import NotFound
+from taxiway.domain.errors import InvalidInput, NotFound
 from taxiway.domain.ids import ExperimentId, ProjectName, RunId
 from taxiway.domain.models import LoggedModel, ModelVersion
 from taxiway.domain.people import Asking
@@ -103,6 +103,16 @@ class Runs:
     ) -> Page[MetricPoint]:
         """Return the logged values of a metric in order of step."""
         return await self._tracking.metric_history(project, run, metric, limit=limit, cursor=cursor)
+
+    async def sampled_metric(
+        self, project: ProjectName, run: RunId, metric: str, *, most: int, steps: tuple[int, int] | None
+    ) -> Sequence[MetricPoint]:
+        """Return so many of a metric's values at most, evenly chosen, in order of step."""
+        if steps is not None and steps[0] > steps[1]:
+            raise InvalidInput(
+                "The last step is before the first one.", hint="Give a greater one.", field="/until_step"
+            )
+        return await self._tracking.sampled_metric(project, run, metric, most=most, steps=steps)
 
     async def artifacts(self, project: ProjectName, run: RunId, path: str) -> Sequence[Artifact]:
         """List one folder of a run's artifacts; '' is the root."""

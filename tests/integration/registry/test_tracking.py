@@ -63,6 +63,10 @@ async def test_experiments_runs_and_metrics(connection: MLflowConnection, projec
     after = await tracking.metric_history(project, RunId(run), "auc", limit=2, cursor=history.next_cursor)
     assert [p.step for p in after.items] == [2]
     assert after.next_cursor is None
+    chosen = await tracking.sampled_metric(project, RunId(run), "auc", most=2, steps=None)
+    assert [p.step for p in chosen] == [0, 2]
+    chosen = await tracking.sampled_metric(project, RunId(run), "auc", most=2, steps=(1, 2))
+    assert [p.step for p in chosen] == [1, 2]
 
 
 async def test_what_mlflow_refuses_is_invalid_and_not_repeated(

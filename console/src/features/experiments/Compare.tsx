@@ -156,7 +156,7 @@ function Curves({ runs, project }: { runs: Run[]; project: string }) {
       queryKey: [`/projects/${project}/runs/${run.id}/metrics/${chosen}`, {}],
       queryFn: () =>
         get<MetricPage>(`/projects/${project}/runs/${part(run.id)}/metrics/${chosen.split("/").map(part).join("/")}`, {
-          limit: 1000,
+          sample: 2000,
         }),
       enabled: chosen !== "" && chosen in run.metrics,
     })),

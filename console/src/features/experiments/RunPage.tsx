@@ -1,6 +1,17 @@
-import { Anchor, Box, Group, SegmentedControl, SimpleGrid, Stack, Tabs, Text } from "@mantine/core";
+import {
+  Anchor,
+  Box,
+  Button,
+  Group,
+  NumberInput,
+  SegmentedControl,
+  SimpleGrid,
+  Stack,
+  Tabs,
+  Text,
+} from "@mantine/core";
 import { useQueries } from "@tanstack/react-query";
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { Link, useParams } from "react-router";
 import { get, type Problem, part } from "../../api/client";
 import { useGet } from "../../api/hooks";
@@ -20,6 +31,8 @@ import { RunTags } from "./RunTags";
 
 type MetricPage = Schema<"MetricPage">;
 const MOST_CURVES = 12;
+/** How many values of a metric are asked for: more than a screen has pixels. */
+const MOST_POINTS = 2000;
 
 export default function RunPage() {
   const { project = "", run = "" } = useParams();
@@ -159,17 +172,21 @@ function VersionLink({ project, uri }: { project: string; uri: string }) {
 
 function Curves({ base, names }: { base: string; names: string[] }) {
   const [axis, setAxis] = useUrl("x", "step");
+  const [range, setRange] = useUrl("steps");
+  const [, from, until] = /^(-?\d+)~(-?\d+)$/.exec(range) ?? [];
+  const query = { sample: MOST_POINTS, from_step: from, until_step: until };
   const shown = names.slice(0, MOST_CURVES);
   const found = useQueries({
     queries: shown.map((name) => ({
-      queryKey: [`${base}/metrics/${name}`, {}],
-      queryFn: () => get<MetricPage>(`${base}/metrics/${name.split("/").map(part).join("/")}`, { limit: 1000 }),
+      queryKey: [`${base}/metrics/${name}`, query],
+      queryFn: () => get<MetricPage>(`${base}/metrics/${name.split("/").map(part).join("/")}`, query),
+      placeholderData: (before: MetricPage | undefined) => before,
     })),
   });
   if (names.length === 0) return <Empty title="No metrics were logged" />;
   return (
     <Stack gap="md">
-      <Group>
+      <Group align="flex-end">
         <SegmentedControl
           value={axis}
           onChange={setAxis}
@@ -179,12 +196,20 @@ function Curves({ base, names }: { base: string; names: string[] }) {
           ]}
           aria-label="Horizontal axis"
         />
+        <Steps key={range} from={from} until={until} choose={setRange} />
       </Group>
       <SimpleGrid cols={{ base: 1, md: 2, xl: 3 }}>
         {shown.map((name, number) => (
           <Panel key={name}>
             <Shown of={found[number] as { data: MetricPage | undefined; error: Problem | null; isPending: boolean }}>
-              {(page) => <Curve name={name} page={page} isTime={axis === "time"} />}
+              {(page) => (
+                <Curve
+                  name={name}
+                  page={page}
+                  isTime={axis === "time"}
+                  zoom={axis === "step" ? (low, high) => setRange(`${Math.floor(low)}~${Math.ceil(high)}`) : undefined}
+                />
+              )}
             </Shown>
           </Panel>
         ))}
@@ -198,7 +223,42 @@ function Curves({ base, names }: { base: string; names: string[] }) {
   );
 }
 
-function Curve({ name, page, isTime }: { name: string; page: MetricPage; isTime: boolean }) {
+/** From which step until which the curves are drawn; dragging over a curve says the same. */
+function Steps({ from, until, choose }: { from?: string; until?: string; choose: (range: string) => void }) {
+  const [low, setLow] = useState<number | string>(from ?? "");
+  const [high, setHigh] = useState<number | string>(until ?? "");
+  return (
+    <Group gap="xs" align="flex-end">
+      <NumberInput label="From step" size="xs" w={110} allowDecimal={false} value={low} onChange={setLow} />
+      <NumberInput label="Until step" size="xs" w={110} allowDecimal={false} value={high} onChange={setHigh} />
+      <Button
+        size="xs"
+        variant="default"
+        disabled={low === "" || high === "" || Number(low) > Number(high)}
+        onClick={() => choose(`${low}~${high}`)}
+      >
+        Show these
+      </Button>
+      {from !== undefined && (
+        <Button size="xs" variant="subtle" onClick={() => choose("")}>
+          All steps
+        </Button>
+      )}
+    </Group>
+  );
+}
+
+function Curve({
+  name,
+  page,
+  isTime,
+  zoom,
+}: {
+  name: string;
+  page: MetricPage;
+  isTime: boolean;
+  zoom?: (low: number, high: number) => void;
+}) {
   const { x, lines } = useMemo(
     () => ({
       x: page.items.map((point) => (isTime ? Date.parse(point.at) / 1000 : point.step)),
@@ -213,10 +273,10 @@ function Curve({ name, page, isTime }: { name: string; page: MetricPage; isTime:
   }
   return (
     <>
-      <Chart title={name} x={x} lines={lines} isTime={isTime} say={figure} />
-      {page.next_cursor && (
+      <Chart title={name} x={x} lines={lines} isTime={isTime} say={figure} zoom={zoom} />
+      {page.items.length >= MOST_POINTS && (
         <Text size="xs" c="dimmed">
-          The first {page.items.length} values; more were logged.
+          {page.items.length} of its values, evenly chosen; drag over the curve to see it finer.
         </Text>
       )}
     </>
