@@ -115,7 +115,7 @@ def test_people_and_projects(platform: Platform, browser: Browser) -> None:
     confirm(page, "grace")
     expect(page.get_by_role("cell", name="grace (disabled)")).to_be_hidden()
     with platform.client() as client:
-        told = client.send(plain("GET", "audit", query={"limit": 50}))["items"]
+        told = client.send(plain("GET", "audit", limit=50))["items"]
     acts = [entry["action"] for entry in told if "grace" in str(entry) or "loans" in str(entry)]
     assert {"user.create", "user.change", "user.delete", "project.create", "project.delete"} <= set(acts), acts
     assert page.evaluate("window.ran") is None

@@ -96,9 +96,14 @@ class MLflowConnection:
         """Close all connections."""
         await self._client.aclose()
 
-    async def get(self, project: ProjectName, path: str, query: Query | None = None) -> dict[str, Any]:
-        """GET a call below ``/api/2.0/mlflow``. Raises MLflowRefused or TrackingUnavailable."""
-        return await self._call("GET", API + path, project, query=query)
+    async def get(
+        self, project: ProjectName, path: str, query: Query | None = None, *, patience: timedelta | None = None
+    ) -> dict[str, Any]:
+        """GET a call below ``/api/2.0/mlflow``. Raises MLflowRefused or TrackingUnavailable.
+
+        ``patience`` is for what takes MLflow's database longer than usual.
+        """
+        return await self._call("GET", API + path, project, query=query, patience=patience)
 
     async def send(
         self, method: str, project: ProjectName | None, path: str, body: Mapping[str, Any], *, api: str = API
@@ -140,12 +145,13 @@ class MLflowConnection:
         *,
         query: Query | None = None,
         body: Mapping[str, Any] | None = None,
+        patience: timedelta | None = None,
     ) -> dict[str, Any]:
         # ``params`` of an empty query would still replace nothing but cost a parse; None is httpx2's own default.
         parameters = httpx2.QueryParams(dict(query) if isinstance(query, Mapping) else list(query)) if query else None
         request = self._client.build_request(method, path, params=parameters, json=body, headers=_workspace(project))
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._patience if patience is None else patience.total_seconds()):
                 response = await self._client.send(request, stream=True)
                 try:
                     content = await _read_capped(response, ANSWER_BYTES)

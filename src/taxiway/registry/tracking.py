@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from taxiway.domain.errors import InvalidInput, NotFound
@@ -26,6 +27,8 @@ from taxiway.registry.reading import (
 T = TypeVar("T")
 WORKSPACES = "/api/3.0/mlflow"
 MOST_EXPERIMENTS = 10_000
+SAMPLING_PATIENCE = timedelta(seconds=15)
+"""MLflow's database goes through all values of a metric to choose some: of a million in some seconds."""
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")
 
 
@@ -151,7 +154,9 @@ class MLflowTracking:
         if steps is not None:
             query |= {"start_step": str(steps[0]), "end_step": str(steps[1])}
         try:
-            answer = await self._connection.get(project, "/metrics/get-history-bulk-interval", query)
+            answer = await self._connection.get(
+                project, "/metrics/get-history-bulk-interval", query, patience=SAMPLING_PATIENCE
+            )
         except MLflowRefused as refused:
             raise refused.explained(f"metric of run {run}", project=project) from refused
         return in_order_of_step(_page(answer, "metrics", read_metric).items)
