@@ -27,7 +27,7 @@ export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 FUZZED := a,rare,logistic,lightgbm-regressor,xgboost-class,ordinal-hist
-.PHONY: help setup console demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload bench-flood bench-console fault fault-long cycles build clean system system-demo fuzz-long fuzz-endpoint
+.PHONY: help setup console demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload bench-flood bench-console screenshots fault fault-long cycles build clean system system-demo fuzz-long fuzz-endpoint
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -112,6 +112,9 @@ fault-long: $(READY) system  ## The same, killing at every place instead of some
 
 cycles: $(READY) system  ## Update, promote and roll back under load, and go to zero and back, CYCLES times (50)
 	@TAXIWAY_TEST_CYCLES=$(or $(CYCLES),50) $(PYTEST) -q -s tests/journeys/test_rollouts.py tests/journeys/test_zero.py -k 'rollbacks or last_pod or come_and_go'
+
+screenshots: $(READY) console system  ## Take the pictures of the console's tour anew
+	@TAXIWAY_TEST_SCREENSHOTS=$(HERE)/docs/images/console $(PYTEST) -q tests/journeys/test_console_keys.py -k stages
 
 fuzz-long: $(READY)  ## Compare the zoo's models with pyfunc, ROWS rows in all (a million), from a seed that is printed
 	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.fuzz.differential --rows $(or $(ROWS),1000000) $(if $(SEED),--seed $(SEED))

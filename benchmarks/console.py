@@ -56,6 +56,8 @@ with mlflow.start_run() as run:
     mlflow.log_param("kind", "long")
 print(run.info.run_id, run.info.experiment_id)
 """
+PAUSE_MS = 500
+"""Between two filters: the rows further down come meanwhile."""
 PLACES = ("Experiments", "Models", "Production", "Monitoring", "Administration", "Home")
 
 
@@ -118,7 +120,7 @@ def filters(page: Any, platform: Platform, experiment: str, times: int, seed: in
                 continue
             last = rows[0].name
             found.append(page.evaluate("([text, wanted]) => filtered(text, wanted)", [where, last]))
-            page.wait_for_timeout(150)
+            page.wait_for_timeout(PAUSE_MS)
     return found
 
 
@@ -136,6 +138,7 @@ def states(page: Any, platform: Platform, times: int) -> list[float]:
             client.configure("bench", 1, ConfigurationIn(memory=size))
             began = time.time() * 1000
             found.append(max(0.0, page.evaluate("window.seen") - began))
+            page.wait_for_timeout(2000)  # each starts a pod anew
     return found
 
 
@@ -226,9 +229,10 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
             page = browser.page
             found["route"] = routes(page, platform.url, max(1, given.times // 6))
             found["filter"] = filters(page, platform, experiment, given.times, given.seed)
-            found["state"] = states(page, platform, given.times)
             found["curve"] = curve(page, platform, run)
             found["log"] = log(page, platform, pod, given.lines)
+            # Last, for each change starts a pod anew.
+            found["state"] = states(page, platform, given.times)
             found["complaints"] = browser.complaints
     return found
 

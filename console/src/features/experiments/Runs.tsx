@@ -35,7 +35,7 @@ export default function Runs() {
   const [order, setOrder] = useUrl("order");
   const [hidden, setHidden] = useUrl("hide");
   const [typed, setTyped] = useState(filter);
-  const [settled] = useDebouncedValue(typed, 90);
+  const [settled] = useDebouncedValue(typed, 60);
   useEffect(() => {
     if (!tokensOf(settled).some((token) => token.mistake)) setFilter(settled);
   }, [settled, setFilter]);
