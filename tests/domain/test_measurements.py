@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -84,6 +85,20 @@ def test_requests_that_outlast_the_window_count_as_what_stands_in_it() -> None:
     window = add_up([a_sample(of_latencies(in_flight=7)), a_sample(of_latencies(in_flight=5))])
     assert window is not None
     assert window.concurrency == 5
+
+
+def test_requests_that_wait_have_come() -> None:
+    samples = [replace(a_sample(of_latencies(*[5] * 10)), more_in_flight=more) for more in (0, 14, -4)]
+    window = add_up(samples)
+    assert window is not None
+    assert window.requests_per_second == 5
+    assert window.arrivals_per_second == 40 / 6
+    both = join([window, window])
+    assert both is not None
+    assert both.arrivals_per_second == 80 / 6
+    drained = add_up([replace(a_sample(Traffic()), more_in_flight=-9)])
+    assert drained is not None
+    assert drained.arrivals_per_second == 0
 
 
 def test_errors_are_a_share_of_what_was_answered() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 
@@ -43,7 +44,8 @@ def test_more_load_than_one_can_answer_is_answered_by_more() -> None:
 
 
 def test_a_steady_load_makes_no_good_policy_flip_and_shows_a_bad_one() -> None:
-    assert run(Shape.STEADY, 30.0, policy=replace(POLICY, target=0.7)).flips_per_hour <= 4
+    good = replace(POLICY, metric=Metric.REQUESTS, target=13)
+    assert run(Shape.STEADY, 30.0, policy=good).flips_per_hour <= 4
     # Two at a time are more than a pod that works on one can answer: it is overloaded before there are more.
     assert run(Shape.STEADY, 30.0).flips_per_hour > 4
 
@@ -75,6 +77,44 @@ def test_what_makes_no_sense_is_refused() -> None:
         simulate(None, ONE, lambda _at: 1.0, duration=10, service_seconds=[])
     with pytest.raises(InvalidInput):
         simulate(None, ONE, lambda _at: 1e6, duration=3600, service_seconds=[0.1])
+    with pytest.raises(InvalidInput):
+        simulate(None, ONE, lambda _at: 1.0, duration=10, service_seconds=[0.1], cores=0)
+
+
+def test_pods_share_the_cores_of_their_host() -> None:
+    def p99(cores: float) -> float:
+        return simulate(
+            None, Scale(minimum=4, maximum=4), lambda _at: 30.0, duration=600, service_seconds=[0.05], cores=cores,
+            seed=2,
+        ).p99_ms  # fmt: skip
+
+    # Four pods of which one or two work at a time feel no lack of four cores, and much of one and a half.
+    assert p99(4) == p99(math.inf)
+    assert p99(1.6) > 1.5 * p99(4)
+
+
+def test_less_than_a_cpu_is_a_share_of_each_tenth_of_a_second() -> None:
+    pod = Pod(cpus=0.5)
+    alone = simulate(None, ONE, lambda _at: 0.2, duration=2000, service_seconds=[0.02], pod=pod, seed=4)
+    assert alone.p50_ms == pytest.approx(20, abs=0.1)
+    # 120 ms of work are done in three or four periods, 50 in each: that takes 170 to 250 ms.
+    long = simulate(None, ONE, lambda _at: 0.2, duration=2000, service_seconds=[0.12], pod=pod, seed=4)
+    assert 170 <= long.p50_ms <= 250
+    # More than half a core's work never ends.
+    over = simulate(None, ONE, lambda _at: 30.0, duration=200, service_seconds=[0.02], pod=pod, seed=4)
+    assert over.p99_ms > 5000
+
+
+def test_the_last_pod_rests_and_the_first_request_waits_for_its_start() -> None:
+    policy = replace(POLICY, idle=timedelta(seconds=60))
+    found = simulate(
+        policy, Scale(minimum=0, maximum=1), lambda at: 5.0 if at % 600 < 60 else 0.0, duration=1200,
+        service_seconds=[0.01], pod=Pod(start_seconds=4), seed=6,
+    )  # fmt: skip
+    assert [why for _, _, why in found.changes] == ["0 -> 1: a request waits", "1 -> 0: no request for 60 s"] * 2
+    assert found.errors == 0
+    assert found.p99_ms > 3000
+    assert 0.03 < found.pod_hours < 0.12
 
 
 def test_policies_of_cpu_are_simulated_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,12 @@ def test_pods_come_and_go_with_the_load_and_no_request_fails(platform: Platform)
         print(f"{sorted(took)[len(took) // 2]:.1f} s, at most {max(took):.1f} s")
         assert few.outcomes
         assert few.failed == [], few.describe()
+        asked = ("--recorded", "--minutes", "10", "--service-ms", "5", "--json")
+        told = json.loads(platform.command("production", "simulate", NAME, *asked).stdout)
+        assert told["truth"]["most_pods"] == 4
+        # What came in the last ten seconds may not be written down yet.
+        assert 0.5 * len(few.outcomes) < told["truth"]["requests"] <= len(few.outcomes)
+        assert told["requests"] == pytest.approx(told["truth"]["requests"], rel=0.3)
 
 
 def seconds_until_serving(client: Client, *, pods: int) -> float:

@@ -3645,6 +3645,8 @@ export interface components {
             since: string;
             /** Step Seconds */
             step_seconds: number;
+            /** @description All points together; null without any. */
+            total: components["schemas"]["LoadOut"] | null;
             /**
              * Until
              * Format: date-time

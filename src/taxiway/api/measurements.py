@@ -53,6 +53,7 @@ def series_out(series: Series) -> SeriesOut:
         until=series.until,
         step_seconds=int(series.step.total_seconds()),
         points=[PointOut(at=at, **shapes.load_out(window).model_dump()) for at, window in series.points],
+        total=None if series.total is None else shapes.load_out(series.total),
         markers=[MarkerOut(at=event.at, reason=event.reason, message=event.message) for event in series.markers],
         host=[
             HostPointOut(

@@ -22,6 +22,7 @@ from taxiway.cli.output import (
     show,
     show_table,
 )
+from taxiway.cli.sizing import size
 from taxiway.cli.thresholds import thresholds
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ StartDeadline = Annotated[
 
 model = typer.Typer(help="Models, their versions and their endpoints.", no_args_is_help=True)
 model.command("thresholds")(thresholds)
+model.command("size")(size)
 access_token = typer.Typer(help="Access tokens: what callers show to an endpoint.", no_args_is_help=True)
 
 

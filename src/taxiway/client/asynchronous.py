@@ -24,6 +24,7 @@ from taxiway.client.connection import (
     read_answer,
 )
 from taxiway.wire.logs import PodLogList
+from taxiway.wire.measurements import SeriesOut
 from taxiway.wire.models import (
     AccessTokenIn,
     AccessTokenList,
@@ -371,6 +372,16 @@ class AsyncClient:
     async def pods(self, name: str, version: int, *, project: str | None = None) -> PodLogList:
         """List the pods, living and dead, whose logs are kept; newest first."""
         return await self.send(calls.pods(self._in(project), name, version))
+
+    async def measurements(
+        self, name: str, version: int, *, minutes: int = 60, project: str | None = None
+    ) -> SeriesOut:
+        """Look at a staging deployment's requests, latency, pods, CPU and memory over the last minutes."""
+        return await self.send(calls.measurements(self._in(project), name, version, minutes=minutes))
+
+    async def production_measurements(self, name: str, *, minutes: int = 60) -> SeriesOut:
+        """Look at a production deployment's requests, latency, pods, CPU and memory over the last minutes."""
+        return await self.send(calls.production_measurements(name, minutes=minutes))
 
     async def issue_token(
         self, name: str, version: int, *, caller: str, days: float = 90, project: str | None = None

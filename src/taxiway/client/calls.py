@@ -14,6 +14,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from taxiway.wire.logs import PodLogList
+from taxiway.wire.measurements import SeriesOut
 from taxiway.wire.models import (
     AccessTokenIn,
     AccessTokenList,
@@ -211,6 +212,17 @@ def logs(
 def pods(project: str, name: str, version: int) -> Call[PodLogList]:
     """List pods whose logs are kept."""
     return Call(method="GET", path=_version(project, name, version, "pods"), answer=PodLogList)
+
+
+def measurements(project: str, name: str, version: int, *, minutes: int) -> Call[SeriesOut]:
+    """Look at what a staging deployment did."""
+    path = _version(project, name, version, "measurements")
+    return Call(method="GET", path=path, answer=SeriesOut, query=_query(minutes=minutes))
+
+
+def production_measurements(name: str, *, minutes: int) -> Call[SeriesOut]:
+    """Look at what a production deployment did."""
+    return Call(method="GET", path=_production(name, "measurements"), answer=SeriesOut, query=_query(minutes=minutes))
 
 
 def _production(*more: str) -> str:

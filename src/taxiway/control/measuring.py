@@ -109,7 +109,8 @@ class Measuring:
         rows = self._observed.take_rows()
         for key in counted.keys() | all_pods.keys() | rows.keys():
             pods = all_pods.get(key, ())
-            traffic = counted.get(key, Traffic()).since(before.get(key, Traffic()))
+            now, was = counted.get(key, Traffic()), before.get(key, Traffic())
+            traffic = now.since(was)
             traffic = replace(traffic, rows=rows.get(key, 0))
             spent, serving = cpu.get(key, (None, None))
             if pods or traffic.requests or traffic.rows:
@@ -124,6 +125,7 @@ class Measuring:
                         cpu_seconds=spent,
                         serving_cpu_seconds=serving,
                         memory_bytes=_memory(pods),
+                        more_in_flight=now.in_flight - was.in_flight,
                     )
                 )
         for key in list(self._samples):

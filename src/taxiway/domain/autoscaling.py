@@ -47,7 +47,7 @@ class Metric(StrEnum):
     CONCURRENCY = "concurrency"
     """Requests that are being answered at the same time, by pod."""
     REQUESTS = "requests"
-    """Requests per second, by pod."""
+    """Requests that come per second, by pod; those that wait are among them."""
 
 
 _SHARES = (Metric.CPU, Metric.MEMORY)
@@ -284,7 +284,7 @@ def load_of(policy: AutoscalingPolicy, load: Window, resources: Resources) -> fl
         case Metric.CONCURRENCY:
             return load.concurrency
         case Metric.REQUESTS:
-            return load.requests_per_second
+            return load.arrivals_per_second
 
 
 def asked_for(policy: AutoscalingPolicy, measured: float, pods: int) -> int:

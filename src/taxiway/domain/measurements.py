@@ -90,6 +90,8 @@ class Sample:
     cpu_seconds: float | None = None
     serving_cpu_seconds: float | None = None
     memory_bytes: int | None = None
+    more_in_flight: int = 0
+    """How many more requests were being answered at its end than at its beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +109,18 @@ class Window:
     memory_bytes: int | None
     serving_cpus: float | None = None
     """Without what pods used to start: that says nothing of the load. Not kept in the history."""
+    more_in_flight: int = 0
+    """How many more requests were being answered at its end than at its beginning. Not kept in the history."""
 
     @property
     def requests_per_second(self) -> float:
         """Answered requests."""
         return self.traffic.requests / self.seconds
+
+    @property
+    def arrivals_per_second(self) -> float:
+        """Requests that came, whether they were answered or not: also more than pods can answer."""
+        return max(self.traffic.requests + self.more_in_flight, 0) / self.seconds
 
     @property
     def rows_per_second(self) -> float:
@@ -176,6 +185,7 @@ def add_up(samples: Iterable[Sample]) -> Window | None:
         cpus=_cores([(sample.cpu_seconds, sample.seconds) for sample in known]),
         memory_bytes=memory[-1] if memory else None,
         serving_cpus=_cores([(sample.serving_cpu_seconds, sample.seconds) for sample in known]),
+        more_in_flight=sum(sample.more_in_flight for sample in known),
     )
 
 
@@ -204,4 +214,5 @@ def join(windows: Sequence[Window]) -> Window | None:
         cpus=sum(cpus) if cpus else None,
         memory_bytes=sum(memory) if memory else None,
         serving_cpus=sum(serving) if serving else None,
+        more_in_flight=sum(window.more_in_flight for window in windows),
     )

@@ -29,6 +29,8 @@ class Series:
     since: datetime
     until: datetime
     points: Sequence[tuple[datetime, Window]]
+    total: Window | None
+    """All points together."""
     host: Sequence[Period] = ()
     markers: Sequence[Event] = ()
 
@@ -61,7 +63,8 @@ class MeasurementHistory:
         async with self._history.read() as tx:
             periods = await history.of_deployment(tx, deployment.id, step=base, since=since, until=until)
         markers = [event for event in reversed(told) if event.at >= since]
-        return Series(step=step, since=since, until=until, points=fold(periods, step, since), markers=markers)
+        points = fold(periods, step, since)
+        return Series(step=step, since=since, until=until, points=points, total=total_of(points), markers=markers)
 
     async def of_platform(self, *, last: timedelta) -> Series:
         """Return what all deployments did together, and this host."""
@@ -70,7 +73,8 @@ class MeasurementHistory:
             periods = await history.of_key(tx, ALL, step=base, since=since, until=until)
             host = await history.of_key(tx, HOST, step=base, since=since, until=until)
         every = max(step // timedelta(seconds=base), 1)
-        return Series(step=step, since=since, until=until, points=fold(periods, step, since), host=host[::every])
+        points = fold(periods, step, since)
+        return Series(step=step, since=since, until=until, points=points, total=total_of(points), host=host[::every])
 
     def _grid(self, last: timedelta) -> tuple[timedelta, int, datetime, datetime]:
         return grid(last, now=self._now())
@@ -96,6 +100,11 @@ def fold(periods: Sequence[Period], step: timedelta, since: datetime) -> list[tu
         if together is not None:
             by_point.setdefault(since + step * ((at - since) // step), []).append(together)
     return [(at, one_after_another(windows)) for at, windows in sorted(by_point.items())]
+
+
+def total_of(points: Sequence[tuple[datetime, Window]]) -> Window | None:
+    """Put all points together; None without any."""
+    return one_after_another([window for _, window in points]) if points else None
 
 
 def one_after_another(windows: Sequence[Window]) -> Window:

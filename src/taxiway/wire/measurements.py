@@ -55,5 +55,6 @@ class SeriesOut(Out):
     until: datetime
     step_seconds: int
     points: list[PointOut]
+    total: LoadOut | None = Field(description="All points together; null without any.")
     markers: list[MarkerOut]
     host: list[HostPointOut]
