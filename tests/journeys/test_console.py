@@ -112,7 +112,14 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser,
     assert policy is not None
     assert [(each.min_pods, each.begins, each.zone) for each in policy.schedules] == [(1, "08:00", "Europe/Berlin")]
     page.get_by_label("Memory of a pod").fill("512Mi")
+    page.get_by_text("Step by step").click()
+    page.get_by_label("Percents").fill("50")
     page.get_by_role("button", name="Save").click()
+    page.get_by_role("tab", name="Overview").click()
+    expect(page.get_by_text("50 % revision 2")).to_be_visible(timeout=60_000)
+    assert browser.faults() == []
+    page.get_by_role("button", name="Finish").click()
+    expect(page.get_by_text("50 % revision 2")).to_be_hidden(timeout=30_000)
     page.get_by_role("tab", name="Revisions").click()
     expect(page.get_by_text("memory: 1Gi → 512Mi")).to_be_visible(timeout=30_000)
     status(page, "ON")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -73,6 +76,30 @@ def test_what_a_model_answers_is_never_run(platform: Platform, browser: Browser)
         page.get_by_role("heading", level=1).wait_for()
         page.wait_for_timeout(300)
     assert page.evaluate("window.ran") is None
+    assert browser.complaints == []
+
+
+def test_the_first_steps_that_pages_show_can_be_taken(platform: Platform, browser: Browser, clean_python: Path) -> None:
+    """An empty project says how to begin; the token that it asks for is made on the account page."""
+    with platform.client() as client:
+        client.send(plain("POST", "projects", body={"name": "fresh"}))
+    page = browser.page
+    browser.go("/experiments?project=fresh")
+    begins = page.locator("[data-snippet=Python]").text_content()
+    assert begins is not None
+    browser.go("/account")
+    page.get_by_label("What it is for").fill("first steps")
+    page.get_by_role("combobox", name="Project of its MLflow calls").click()
+    page.get_by_role("option", name="fresh").click()
+    press(page, "Make a token")
+    exports = page.locator("[data-snippet=environment]").text_content()
+    assert exports is not None
+    program = f"{exports}\nexec {shlex.quote(str(clean_python))} -I -c {shlex.quote(begins)}"
+    done = subprocess.run(["/bin/bash", "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    browser.go("/experiments?project=fresh")
+    page.get_by_role("link", name="first").click()
+    expect(page.get_by_role("columnheader", name="auc")).to_be_visible()
     assert browser.complaints == []
 
 

@@ -5,6 +5,7 @@ import { useNavigate } from "react-router";
 import { useAct, useGet, useWhoAmI } from "../../api/hooks";
 import type { Schema } from "../../api/types";
 import { ErrorBox, Facts, Page, Panel, Shown, Snippet, Time } from "../../parts/Bits";
+import { useProjects } from "../../parts/Projects";
 import { Rows } from "../../parts/Rows";
 import { useUrl } from "../../parts/useUrl";
 import { useWaysIn } from "../sign-in/WaysIn";
@@ -52,12 +53,12 @@ export default function Account() {
 }
 
 function Tokens() {
-  const who = useWhoAmI();
   const found = useGet<Schema<"ApiTokenList">>("/tokens");
   const platform = useGet<Schema<"PlatformOut">>("/platform");
   const act = useAct<Schema<"IssuedApiTokenOut">>();
   const revoke = useAct<void>();
   const [name, setName] = useState("");
+  const projects = useProjects();
   const [project, setProject] = useState<string | null>(null);
   const [days, setDays] = useState<number | string>(90);
   return (
@@ -73,7 +74,7 @@ function Tokens() {
             />
             <Select
               label="Project of its MLflow calls"
-              data={who.data?.projects ?? []}
+              data={projects.data?.items.map((each) => each.name) ?? []}
               value={project}
               onChange={setProject}
               clearable

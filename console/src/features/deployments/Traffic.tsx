@@ -44,12 +44,12 @@ export function Traffic({ base, of }: { base: string; of: ProductionDetail }) {
           {rollout.message}
         </Text>
         <Progress.Root size="xl">
-          <Progress.Section value={100 - rollout.percent} color="gray">
+          <Progress.Section value={100 - rollout.percent} color="gray.8" aria-label="Share of the old revision">
             <Progress.Label>
               {100 - rollout.percent} % revision {rollout.old_revision}
             </Progress.Label>
           </Progress.Section>
-          <Progress.Section value={rollout.percent} color="blue">
+          <Progress.Section value={rollout.percent} color="blue.9" aria-label="Share of the new revision">
             <Progress.Label>
               {rollout.percent} % revision {rollout.new_revision}
             </Progress.Label>
@@ -71,11 +71,9 @@ export function Traffic({ base, of }: { base: string; of: ProductionDetail }) {
         </Table>
         <Group gap="sm" align="flex-end">
           <Stack gap={2} flex={1} miw={200}>
-            <Text size="xs" id="share">
-              Stay at a share of requests
-            </Text>
+            <Text size="xs">Stay at a share of requests</Text>
             <Slider
-              aria-labelledby="share"
+              thumbLabel="Stay at a share of requests"
               value={share}
               onChange={setShare}
               min={0}
