@@ -131,7 +131,7 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser,
     status(page, "ON")
 
     browser.go("/administration?tab=audit")
-    expect(page.get_by_text("production.rollback")).to_be_visible()
+    expect(page.get_by_text("production.rollback").first).to_be_visible()
     page.get_by_role("button", name="Verify").click()
     expect(page.get_by_text(re.compile("All .* entries are as they were written"))).to_be_visible()
     check_snippets(platform, clean_python, browser)
