@@ -12,7 +12,6 @@ from taxiway.cli import application
 from taxiway.cli.output import ExitCode
 from taxiway.cli.simulating import rate_of_series, service_of, truth_of
 from taxiway.wire.measurements import LoadOut, PointOut, SeriesOut
-from taxiway.wire.production import ProductionDetailOut
 from tests.builders import NOW
 
 RUNNER = typer.testing.CliRunner()
@@ -58,10 +57,9 @@ def test_the_load_is_what_came_and_none_where_nothing_was_measured() -> None:
 
 
 def test_what_one_request_takes_is_seen_where_fewest_wait_and_enough_came() -> None:
-    seen = ProductionDetailOut.model_construct(load=LoadOut(**a_load(5, p50_ms=99.0)))
-    assert service_of(seen, None) == 99.0
-    assert service_of(seen, SERIES) == 10.0
-    assert service_of(ProductionDetailOut.model_construct(load=None), None) is None
+    assert service_of(LoadOut(**a_load(5, p50_ms=99.0)), None) == 99.0
+    assert service_of(None, SERIES) == 10.0
+    assert service_of(None, None) is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +73,7 @@ def test_what_one_request_takes_is_seen_where_fewest_wait_and_enough_came() -> N
 )
 def test_what_cannot_be_simulated_is_said(arguments: list[str], says: str) -> None:
     ended = RUNNER.invoke(application, ["production", "simulate", *arguments])
-    told = ended.stderr if ended.stderr else str(ended.exception)
+    told = ended.stderr or str(ended.exception)
     assert says in told
     assert ended.exit_code in (ExitCode.USAGE, ExitCode.FAILED)
 
