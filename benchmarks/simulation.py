@@ -260,8 +260,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Return the Markdown: what was simulated before what was felt."""
     lines = [
         (
-            f"{rows[0]['seconds'] / 60:g} minutes each, 1 to {MOST} pods of {CPUS:g} CPUs; the policy looks at 10 s and "
-            "lets pods go after 30 s. Simulated / felt; simulated is the median of five seeds."
+            f"{rows[0]['seconds'] / 60:g} minutes each, 1 to {MOST} pods of {CPUS:g} CPUs; the policy looks at 10 s "
+            "and lets pods go after 30 s. Simulated / felt; simulated is the median of five seeds."
         ),
         "",
         "| model | load | requests | not answered | p50 ms | p99 ms | pod hours | pods at most | turns |",
@@ -273,7 +273,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         turns = sim["flips_per_hour"] * row["seconds"] / 3600
         lines.append(
             f"| {row['model']} | {row['shape']}, {row['peak']:.0f}/s at most "
-            f"| {sim['requests']:.0f} / {real['requests']} | {sim['errors']:.0f} / {real['errors']} | {sim['p50_ms']:.1f} / {real['p50_ms']:.1f} "
+            f"| {sim['requests']:.0f} / {real['requests']} | {sim['errors']:.0f} / {real['errors']} "
+            f"| {sim['p50_ms']:.1f} / {real['p50_ms']:.1f} "
             f"| {sim['p99_ms']:,.0f} / {real['p99_ms']:,.0f} ({off[0]:+.0%}) "
             f"| {sim['pod_hours']:.3f} / {real['pod_hours']:.3f} ({off[1]:+.0%}) "
             f"| {sim['most_pods']:.0f} / {real['most_pods']} | {turns:.0f} / {real['flips']} |"
