@@ -27,7 +27,11 @@ export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 FUZZED := a,rare,logistic,lightgbm-regressor,xgboost-class,ordinal-hist
+<<<<<<< HEAD
 .PHONY: help setup console demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload bench-flood bench-console screenshots fault fault-long cycles build clean system system-demo fuzz-long fuzz-endpoint
+=======
+.PHONY: help setup console demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload bench-flood bench-simulation bench-density bench-console screenshots fault fault-long cycles build clean system system-demo fuzz-long fuzz-endpoint
+>>>>>>> size
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -99,6 +103,12 @@ bench-overload: $(READY)  ## Overload a pod, and give it slow and idle clients
 
 bench-flood: $(READY)  ## Let one customer flood at ten times its quota, and measure the others
 	@$(BIN)/python benchmarks/flood.py
+
+bench-simulation: $(READY)  ## Let policies follow three shapes of load, beside what is simulated of it
+	@$(BIN)/python benchmarks/simulation.py
+
+bench-density: $(READY) system  ## Put COUNT (200) small models on this machine, and measure what they take
+	@$(BIN)/python benchmarks/density.py --count $(or $(COUNT),200)
 
 bench-console: $(READY) console system  ## Measure the console in a browser: screens, 10,000 runs, a long curve and log
 	@$(BIN)/python benchmarks/console.py

@@ -12,7 +12,6 @@ from taxiway.cli import application
 from taxiway.cli.output import ExitCode
 from taxiway.cli.simulating import rate_of_series, service_of, truth_of
 from taxiway.wire.measurements import LoadOut, PointOut, SeriesOut
-from taxiway.wire.production import ProductionDetailOut
 from tests.builders import NOW
 
 RUNNER = typer.testing.CliRunner()
@@ -58,13 +57,9 @@ def test_the_load_is_what_came_and_none_where_nothing_was_measured() -> None:
 
 
 def test_what_one_request_takes_is_seen_where_fewest_wait_and_enough_came() -> None:
-    seen, idle = (
-        ProductionDetailOut.model_construct(**fields)
-        for fields in ({"load": LoadOut(**a_load(5, p50_ms=99.0))}, dict[str, Any](load=None))
-    )
-    assert service_of(seen, None) == 99.0
-    assert service_of(seen, SERIES) == 10.0
-    assert service_of(idle, None) is None
+    assert service_of(LoadOut(**a_load(5, p50_ms=99.0)), None) == 99.0
+    assert service_of(None, SERIES) == 10.0
+    assert service_of(None, None) is None
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taxiway.domain.simulation import Simulated
-    from taxiway.wire.measurements import SeriesOut
-    from taxiway.wire.production import ProductionDetailOut
+    from taxiway.wire.measurements import LoadOut, SeriesOut
 
 SHOWN_CHANGES = 12
 LEAST_REQUESTS = 20
@@ -79,7 +78,7 @@ def simulate(
         min_pods = seen.min_pods if min_pods is None else min_pods
         max_pods = max_pods or seen.max_pods
         cpus = cpus or parse_cpus(seen.resources.cpus)
-        service_ms = service_ms or service_of(seen, series)
+        service_ms = service_ms or service_of(seen.load, series)
         if series is not None:
             if not series.points:
                 fail(f"Nothing was measured of {name} in that time.", hint="Give more --minutes.")
@@ -157,10 +156,10 @@ def rate_of_series(series: SeriesOut) -> Callable[[float], float]:
     return lambda at: rates.get(int(at) // series.step_seconds, 0.0)
 
 
-def service_of(seen: ProductionDetailOut, series: SeriesOut | None) -> float | None:
+def service_of(load: LoadOut | None, series: SeriesOut | None) -> float | None:
     """Return what one request takes a pod, milliseconds: the median of the point in which fewest waited for others."""
     if series is None:
-        return seen.load.p50_ms if seen.load else None
+        return load.p50_ms if load else None
     step = series.step_seconds
     known = [
         point.p50_ms for point in series.points if point.p50_ms and point.requests_per_second * step >= LEAST_REQUESTS
