@@ -176,8 +176,9 @@ def ask(browser: Browser, version: int, customer: str) -> None:
         press(page, "Add a threshold")
         page.get_by_role("textbox", name="Metric").fill("accuracy")
         page.get_by_role("textbox", name="Value").fill("0.5")
-        page.get_by_role("button", name="Save", exact=True).last.click()
-        expect(page.get_by_text("The next promotion looks at these.")).to_be_visible()
+        save = page.get_by_role("button", name="Save", exact=True).last
+        save.click()
+        expect(save).to_be_disabled(timeout=15_000)
     press(page, "Deploy to production")
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Customer").fill(customer)

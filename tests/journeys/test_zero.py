@@ -83,7 +83,7 @@ def test_pods_come_and_go_with_the_load_and_no_request_fails(platform: Platform)
         assert few.failed == [], few.describe()
         asked = ("--recorded", "--minutes", "10", "--service-ms", "5", "--json")
         told = json.loads(platform.command("production", "simulate", NAME, *asked).stdout)
-        assert told["truth"]["most_pods"] == 4
+        assert told["truth"]["most_pods"] in (3, 4), "the most of any ten seconds, on average"
         # What came in the last ten seconds may not be written down yet.
         assert 0.5 * len(few.outcomes) < told["truth"]["requests"] <= len(few.outcomes)
         assert told["requests"] == pytest.approx(told["truth"]["requests"], rel=0.3)

@@ -54,6 +54,10 @@ class Pod:
     reports: list[dict[str, Any]] = field(default_factory=list)
     log: Path = field(default_factory=Path)
 
+    def phases(self) -> list[object]:
+        """Return the phases that were reported."""
+        return [report["phase"] for report in self.reports if "phase" in report]
+
     def wait_for_phase(self, name: str, *, seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
         while not any(report.get("phase") == name for report in self.reports):

@@ -27,7 +27,7 @@ def test_a_trained_model_is_served_with_all_that_belongs_to_it(workshop: Path, p
     (snapshot / "manifest.json").write_bytes(manifest.dump(manifest.build(snapshot / "files")))
     with a_pod(home, program, snapshot) as pod:
         pod.wait_for_phase("ready")
-        assert [report["phase"] for report in pod.reports] == ["verified", "loaded", "example", "ready"]
+        assert pod.phases() == ["verified", "loaded", "example", "ready"]
         assert all(report["seconds"] >= 0 for report in pod.reports)
         with pod.connect() as connection:
             body = (snapshot / "files" / "serving_input_example.json").read_bytes()
@@ -49,7 +49,8 @@ def test_a_trained_model_is_served_with_all_that_belongs_to_it(workshop: Path, p
             assert "taxiway_pod_rows_total 3" in metrics
         pod.process.send_signal(signal.SIGTERM)
         assert pod.ended() == 0
-        assert pod.reports[-1]["phase"] == "draining"
+        assert pod.phases()[-1] == "draining"
+        assert {"rows": 3} in pod.reports
         assert not pod.socket.exists()
 
 

@@ -46,7 +46,7 @@ def test_workers_answer_all_that_is_asked_at_once(flavor: str, workshop: Path, p
     body = (files / "serving_input_example.json").read_bytes()
     with a_pod(home, program, home / "snapshot", workers=2) as pod:
         pod.wait_for_phase("ready")
-        assert [report["phase"] for report in pod.reports][-4:] == ["verified", "loaded", "example", "ready"]
+        assert pod.phases()[-4:] == ["verified", "loaded", "example", "ready"]
         workers = children(pod.process.pid)
         # CatBoost's own way to predict starts threads, where there is more than one CPU.
         assert len(workers) == 2 or (flavor == "catboost" and not workers)
