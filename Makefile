@@ -27,11 +27,7 @@ export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 FUZZED := a,rare,logistic,lightgbm-regressor,xgboost-class,ordinal-hist
-<<<<<<< HEAD
-.PHONY: help setup console demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload bench-flood bench-console screenshots fault fault-long cycles build clean system system-demo fuzz-long fuzz-endpoint
-=======
 .PHONY: help setup console demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload bench-flood bench-simulation bench-density bench-console screenshots fault fault-long cycles build clean system system-demo fuzz-long fuzz-endpoint
->>>>>>> size
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
