@@ -85,6 +85,7 @@ def test_the_first_steps_that_pages_show_can_be_taken(platform: Platform, browse
         client.send(plain("POST", "projects", body={"name": "fresh"}))
     page = browser.page
     browser.go("/experiments?project=fresh")
+    expect(page.locator("[data-snippet=Python]")).to_contain_text("http://")
     begins = page.locator("[data-snippet=Python]").text_content()
     assert begins is not None
     browser.go("/account")

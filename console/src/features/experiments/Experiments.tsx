@@ -83,7 +83,8 @@ export default function Experiments() {
 
 function Teach({ project }: { project: string }) {
   const platform = useGet<Schema<"PlatformOut">>("/platform");
-  const uri = platform.data?.tracking_uri ?? "";
+  const uri = platform.data?.tracking_uri;
+  if (!uri) return null;
   return (
     <Snippet
       label="Python"
