@@ -434,6 +434,7 @@ def performance_page() -> str:
         + "\n## The console: `make bench-console`\n\n"
         + CONSOLE
         + result("console")
+        + "\n"
     )
 
 
