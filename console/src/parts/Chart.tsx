@@ -2,6 +2,7 @@ import { Box, Group, Text, useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { moment } from "./format";
 
 export interface Line {
   label: string;
@@ -68,8 +69,8 @@ export function Chart({
         cursor: { points: { size: 5 } },
         series: [
           {
-            value: (_u, value) =>
-              value === null ? "–" : isTime ? new Date(value * 1000).toLocaleTimeString() : String(value),
+            label: isTime ? "Time" : "Step",
+            value: (_u, value) => (value === null ? "–" : isTime ? moment(value, 1) : String(value)),
           },
           ...lines.map((line, number) => ({
             label: line.label,
@@ -81,7 +82,9 @@ export function Chart({
           })),
         ],
         axes: [
-          axis,
+          isTime
+            ? { ...axis, space: 64, values: (_u, splits, _axis, _space, step) => splits.map((at) => moment(at, step)) }
+            : axis,
           { ...axis, size: 58, values: (_u, values) => values.map((value) => (value === null ? "" : say(value))) },
         ],
         hooks: {

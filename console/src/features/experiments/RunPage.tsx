@@ -23,6 +23,7 @@ import { Status } from "../../parts/Status";
 import { useUrl } from "../../parts/useUrl";
 import { Artifacts } from "./Artifacts";
 import { Convert } from "./Convert";
+import { chosenOf, MOST_POINTS, rangeOf, stepsOf } from "./curves";
 import { Deleted, DeleteRun } from "./DeleteRun";
 import { LoggedModels } from "./LoggedModels";
 import { Notes } from "./Notes";
@@ -31,8 +32,6 @@ import { RunTags } from "./RunTags";
 
 type MetricPage = Schema<"MetricPage">;
 const MOST_CURVES = 12;
-/** How many values of a metric are asked for: more than a screen has pixels. */
-const MOST_POINTS = 2000;
 
 export default function RunPage() {
   const { project = "", run = "" } = useParams();
@@ -110,11 +109,14 @@ function Overview({
     <Stack gap="md">
       <Panel>
         <Facts
+          isWide
           of={[
             [
               "Run",
-              <Group key="id" gap={4}>
-                {run.id}
+              <Group key="id" gap={4} wrap="nowrap">
+                <Text span fz={12} ff="monospace" truncate title={run.id}>
+                  {run.id}
+                </Text>
                 <Copy text={run.id} label="Copy the run's id" />
               </Group>,
             ],
@@ -173,7 +175,7 @@ function VersionLink({ project, uri }: { project: string; uri: string }) {
 function Curves({ base, names }: { base: string; names: string[] }) {
   const [axis, setAxis] = useUrl("x", "step");
   const [range, setRange] = useUrl("steps");
-  const [, from, until] = /^(-?\d+)~(-?\d+)$/.exec(range) ?? [];
+  const { from, until } = stepsOf(range);
   const query = { sample: MOST_POINTS, from_step: from, until_step: until };
   const shown = names.slice(0, MOST_CURVES);
   const found = useQueries({
@@ -200,18 +202,19 @@ function Curves({ base, names }: { base: string; names: string[] }) {
       </Group>
       <SimpleGrid cols={{ base: 1, md: 2, xl: 3 }}>
         {shown.map((name, number) => (
-          <Panel key={name}>
-            <Shown of={found[number] as { data: MetricPage | undefined; error: Problem | null; isPending: boolean }}>
-              {(page) => (
-                <Curve
-                  name={name}
-                  page={page}
-                  isTime={axis === "time"}
-                  zoom={axis === "step" ? (low, high) => setRange(`${Math.floor(low)}~${Math.ceil(high)}`) : undefined}
-                />
-              )}
-            </Shown>
-          </Panel>
+          <Shown
+            key={name}
+            of={found[number] as { data: MetricPage | undefined; error: Problem | null; isPending: boolean }}
+          >
+            {(page) => (
+              <Curve
+                name={name}
+                page={page}
+                isTime={axis === "time"}
+                zoom={axis === "step" ? (low, high) => setRange(rangeOf(low, high)) : undefined}
+              />
+            )}
+          </Shown>
         ))}
       </SimpleGrid>
       {names.length > MOST_CURVES && (
@@ -266,19 +269,21 @@ function Curve({
     }),
     [page, name, isTime],
   );
+  const chosen = chosenOf(page.items);
   if (page.items.length === 1) {
     return (
       <Figure label={name} value={figure(page.items[0]?.value)} hint={`logged once, at step ${page.items[0]?.step}`} />
     );
   }
   return (
-    <>
+    <Panel>
       <Chart title={name} x={x} lines={lines} isTime={isTime} say={figure} zoom={zoom} />
-      {page.items.length >= MOST_POINTS && (
+      {chosen && (
         <Text size="xs" c="dimmed">
-          {page.items.length} of its values, evenly chosen; drag over the curve to see it finer.
+          {chosen}
+          {zoom ? "; drag over the curve to see it finer." : "."}
         </Text>
       )}
-    </>
+    </Panel>
   );
 }

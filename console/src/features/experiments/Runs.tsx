@@ -9,6 +9,7 @@ import { get, type Problem } from "../../api/client";
 import { useGet } from "../../api/hooks";
 import type { Run, Schema } from "../../api/types";
 import { Empty, ErrorBox, Page, Waiting } from "../../parts/Bits";
+import { counted } from "../../parts/format";
 import { Status } from "../../parts/Status";
 import { useUrl } from "../../parts/useUrl";
 import { type Column, columnsOf, groupsOf, whereOf } from "./columns";
@@ -162,7 +163,7 @@ export default function Runs() {
         />
       )}
       <Text size="xs" c="dimmed">
-        {runs.length} {runs.length === 1 ? "run" : "runs"}
+        {counted(runs.length, "run")}
         {found.hasNextPage ? ", more as you scroll" : ""}
       </Text>
     </Page>
@@ -202,13 +203,7 @@ function Grid({
   }, [last, runs.length, more]);
   const [sorted, direction] = order.split(" ");
   return (
-    <div
-      ref={place}
-      className="grid-table"
-      style={{ height: "min(68vh, 720px)" }}
-      role="table"
-      aria-rowcount={runs.length}
-    >
+    <div ref={place} className="grid-table" role="table" aria-rowcount={runs.length}>
       <div className="head groups" aria-hidden>
         {groupsOf(columns, FIRST).map(({ label, width }) => (
           <div key={label} className="cell" style={{ width }}>
