@@ -32,6 +32,7 @@ export function Chart({
   isTime = true,
   say = String,
   isLog = false,
+  spans = false,
   zoom,
 }: {
   title: string;
@@ -42,6 +43,8 @@ export function Chart({
   isTime?: boolean;
   say?: (value: number) => string;
   isLog?: boolean;
+  /** Joins values between which only other lines have one: they were not measured at the same places. */
+  spans?: boolean;
   /** Told from where to where somebody dragged. */
   zoom?: (low: number, high: number) => void;
 }) {
@@ -76,7 +79,7 @@ export function Chart({
             label: line.label,
             stroke: line.color ?? colorOf(scheme, number),
             width: 1.6,
-            spanGaps: false,
+            spanGaps: spans,
             points: { show: line.values.filter((value) => value !== null).length < 60, size: 4 },
             value: (_u: uPlot, value: number | null) => (value === null ? "–" : say(value)),
           })),
@@ -121,7 +124,7 @@ export function Chart({
       watch.disconnect();
       plot.destroy();
     };
-  }, [x, lines, marks, height, isTime, say, isLog, scheme]);
+  }, [x, lines, marks, height, isTime, say, isLog, spans, scheme]);
   const last = lines.map((line) => `${line.label} ${say(line.values.at(-1) ?? 0)}`).join(", ");
   return (
     <Box>

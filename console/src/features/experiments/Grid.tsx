@@ -8,11 +8,18 @@ import { Status } from "../../parts/Status";
 import { type Column, groupsOf } from "./columns";
 
 const ROW = 34;
+/** As in the style sheet: a part of the window's height, and never more than so many pixels. */
+const HEIGHT = { share: 0.68, most: 720 };
 /** More is asked for when so few rows are left below. */
 const AHEAD = 10;
+/** Who has not moved down yet may be typing another filter, which is answered sooner while nothing else is asked for. */
+const UNMOVED_MS = 300;
 /** What stands before all columns: the choice, the name and the status. */
 const PINNED = 3;
 const FIRST = 36 + 210 + 112;
+
+/** How many rows are seen at once in a window of this height. */
+export const seenRows = (height: number) => Math.ceil(Math.min(height * HEIGHT.share, HEIGHT.most) / ROW);
 
 /** The runs as a table of which only what is seen stands in the document: rows as well as columns. */
 export function Grid({
@@ -58,9 +65,13 @@ export function Grid({
   const shown = seen.flatMap(({ index }) => columns.slice(index, index + 1).map((column) => ({ column, index })));
   const items = rows.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
+  const wants = useRef(more);
+  wants.current = more;
   useEffect(() => {
-    if (last >= runs.length - 1 - AHEAD) more();
-  }, [last, runs.length, more]);
+    if (last < runs.length - 1 - AHEAD) return;
+    const timer = setTimeout(() => wants.current(), place.current?.scrollTop ? 0 : UNMOVED_MS);
+    return () => clearTimeout(timer);
+  }, [last, runs]);
   const [sorted, direction] = order.split(" ");
   return (
     <div ref={place} className="grid-table" role="table" aria-rowcount={runs.length}>

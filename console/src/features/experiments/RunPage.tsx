@@ -32,6 +32,9 @@ import { RunTags } from "./RunTags";
 
 type MetricPage = Schema<"MetricPage">;
 const MOST_CURVES = 12;
+/** The curves of a run that goes on are looked at again so often. */
+const GROWS_MS = 15_000;
+const OVER_MS = 600_000;
 
 export default function RunPage() {
   const { project = "", run = "" } = useParams();
@@ -77,7 +80,7 @@ export default function RunPage() {
                 <Overview base={base} run={data} project={project} logged={logged.data} />
               </Tabs.Panel>
               <Tabs.Panel value="curves">
-                <Curves base={base} names={Object.keys(data.metrics)} />
+                <Curves base={base} names={Object.keys(data.metrics)} isRunning={data.status === "RUNNING"} />
               </Tabs.Panel>
               <Tabs.Panel value="artifacts">
                 <Artifacts base={base} />
@@ -172,7 +175,7 @@ function VersionLink({ project, uri }: { project: string; uri: string }) {
   );
 }
 
-function Curves({ base, names }: { base: string; names: string[] }) {
+function Curves({ base, names, isRunning }: { base: string; names: string[]; isRunning: boolean }) {
   const [axis, setAxis] = useUrl("x", "step");
   const [range, setRange] = useUrl("steps");
   const { from, until } = stepsOf(range);
@@ -183,6 +186,10 @@ function Curves({ base, names }: { base: string; names: string[] }) {
       queryKey: [`${base}/metrics/${name}`, query],
       queryFn: () => get<MetricPage>(`${base}/metrics/${name.split("/").map(part).join("/")}`, query),
       placeholderData: (before: MetricPage | undefined) => before,
+      // To choose from a long curve takes MLflow seconds; one that is over stays as it is.
+      meta: { follows: false },
+      staleTime: isRunning ? GROWS_MS : OVER_MS,
+      refetchInterval: isRunning ? GROWS_MS : (false as const),
     })),
   });
   if (names.length === 0) return <Empty title="No metrics were logged" />;

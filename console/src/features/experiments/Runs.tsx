@@ -14,11 +14,11 @@ import { columnsOf, whereOf } from "./columns";
 import { knownOf } from "./filter/completion";
 import { FilterInput } from "./filter/FilterInput";
 import { tokensOf } from "./filter/tokens";
-import { Grid } from "./Grid";
+import { Grid, seenRows } from "./Grid";
 
 type RunPage = Schema<"RunPage">;
-/** What is seen at first comes at once: with a hundred columns MLflow takes some milliseconds a run. */
-const FIRST_PAGE = 20;
+/** As long as no more than the first runs are seen, they are looked at again: MLflow does not say that one began. */
+const AGAIN_MS = 10_000;
 const PAGE_SIZE = 60;
 /** What is pasted or chosen is asked for at once; of what is typed, the newest in each such time. */
 const SETTLES_MS = 80;
@@ -47,13 +47,17 @@ export default function Runs() {
         experiment,
         filter: where,
         order_by: order,
-        limit: pageParam ? PAGE_SIZE : FIRST_PAGE,
+        // What is seen at first comes at once: with a hundred columns MLflow takes some milliseconds a run.
+        limit: pageParam ? PAGE_SIZE : seenRows(window.innerHeight),
         cursor: pageParam as string,
       }),
     initialPageParam: "",
     getNextPageParam: (last) => last.next_cursor ?? undefined,
     placeholderData: (before) => before,
     enabled: project !== "",
+    // Deployments have no part in it: what happens to them would ask MLflow for all of these pages again.
+    meta: { follows: false },
+    refetchInterval: (query) => (query.state.data?.pages.length === 1 ? AGAIN_MS : false),
   });
   // Names and values that are offered: those of the newest runs, whatever the filter leaves of them.
   const [hasLooked, setHasLooked] = useState(false);
