@@ -14,14 +14,15 @@ from tests.journeys.touring import FOREST, Subject, furnish, take_all
 from tests.journeys.training import SKLEARN
 from tests.platforms import PASSWORD, Platform
 
+LASTING = "TAXIWAY_TEST_SCREENSHOTS"
 pytestmark = [
     pytest.mark.journey,
     pytest.mark.integration,
-    pytest.mark.timeout(400),
+    # Where the pictures are to last, there is more to be seen on them.
+    pytest.mark.timeout(900 if LASTING in os.environ else 400),
     pytest.mark.usefixtures("clears_production"),
 ]
 
-LASTING = "TAXIWAY_TEST_SCREENSHOTS"
 MOST_TABS = 150
 """So often Tab is pressed at most to get to something."""
 COUNTS_CLICKS = (
