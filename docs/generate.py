@@ -434,6 +434,7 @@ def performance_page() -> str:
         + "\n## The console: `make bench-console`\n\n"
         + CONSOLE
         + result("console")
+        + "\n"
     )
 
 
@@ -447,8 +448,7 @@ everything that serves it, what is measured is mostly them: with such ones it wa
 CONSOLE = """\
 In Debian's Chromium on the two cores that everything else runs on as well. Times are the page's own, until what is
 asked for is painted; for the first screen nothing is cached. MLflow goes through all of a long curve to choose the
-values that are drawn, which takes it most of the time; a part of it is there sooner. Other programs ran beside this
-run; in a quieter one the filter took 269 ms and 300 ms at the 95th percentile, the first screen 509 and 605.
+values that are drawn, which takes it most of the time; a part of it is there sooner.
 
 """
 CYCLED = """\

@@ -62,6 +62,21 @@ async def test_a_metric_with_a_slash_and_a_nan_is_shown(world: World) -> None:
     assert [point["value"] for point in answer.json()["items"]] == [0.5, None, 0.9]
 
 
+async def test_a_curve_is_chosen_from_as_it_was_asked(world: World) -> None:
+    async with world.speak_as("member") as client:
+        ends = await client.get(f"{RUN}/metrics/val/auc", params={"sample": 2})
+        part = await client.get(f"{RUN}/metrics/val/auc", params={"sample": 2, "from_step": 1, "until_step": 1})
+        refused = [
+            (await client.get(f"{RUN}/metrics/val/auc", params=wrong)).json()["errors"][0]["pointer"]
+            for wrong in ({"from_step": 1, "until_step": 2}, {"sample": 5, "from_step": 1}, {"sample": 1},
+                          {"sample": 5, "from_step": 2**63, "until_step": 2**63})
+        ]  # fmt: skip
+
+    assert [point["value"] for point in ends.json()["items"]] == [0.5, 0.9]
+    assert (len(part.json()["items"]), ends.json()["next_cursor"]) == (1, None)
+    assert refused == ["/sample", "/until_step", "/sample", "/from_step"]
+
+
 async def test_artifacts_are_listed_and_only_ever_downloaded(world: World) -> None:
     async with world.speak_as("member") as client:
         listed = (await client.get(f"{RUN}/artifacts", params={"path": "model"})).json()["items"]

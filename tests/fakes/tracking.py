@@ -110,7 +110,7 @@ class FakeTracking:
         known = sorted(self.points.get((run, metric), ()), key=lambda point: point.step)
         among = [point for point in known if steps is None or steps[0] <= point.step <= steps[1]]
         every = -(-len(among) // most) or 1
-        return among[::every]
+        return [*among[::every][: most - 1], *among[-1:]] if every > 1 else among
 
     async def artifacts(self, project: ProjectName, run: RunId, path: str) -> Sequence[Artifact]:
         await self.run(project, run)

@@ -2,70 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import time
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import Browser, a_browser
-from tests.faults.load import Target, open_loop
+from tests.journeys.touring import FOREST, Subject, furnish, take_all
 from tests.journeys.training import SKLEARN
 from tests.platforms import PASSWORD, Platform
 
+LASTING = "TAXIWAY_TEST_SCREENSHOTS"
 pytestmark = [
     pytest.mark.journey,
     pytest.mark.integration,
-    pytest.mark.timeout(400),
+    # Where the pictures are to last, there is more to be seen on them.
+    pytest.mark.timeout(900 if LASTING in os.environ else 400),
     pytest.mark.usefixtures("clears_production"),
 ]
 
-LASTING = "TAXIWAY_TEST_SCREENSHOTS"
-FOREST = """
-import math, mlflow
-mlflow.set_experiment("cards")
-with mlflow.start_run() as run:
-    mlflow.log_params({"kind": "forest", "trees": 200})
-    for step in range(60):
-        mlflow.log_metric("loss", 0.7 * math.exp(-step / 15) + 0.02 * math.sin(step), step=step)
-    mlflow.log_metric("accuracy", 0.912)
-print(run.info.run_id)
-"""
-TOUR = Path(__file__).parents[2] / "docs" / "explanation" / "console-tour.md"
-SCREENS = {
-    "home": "/",
-    "experiments": "/experiments",
-    "runs": "/experiments/fraud/1",
-    "run": "/runs/fraud/{run}",
-    "compare": "/runs/fraud/compare?runs={runs}",
-    "curves": "/runs/fraud/{other}?tab=curves",
-    "models": "/models",
-    "model": "/models/fraud/scorer/1",
-    "try-it": "/models/fraud/scorer/1?tab=try",
-    "logs": "/models/fraud/scorer/1?tab=logs",
-    "versions": "/models/fraud/scorer/1?tab=versions",
-    "api": "/models/fraud/scorer/1?tab=api",
-    "model-settings": "/models/fraud/scorer/1?tab=settings",
-    "production": "/deployments",
-    "deployment": "/deployments/scorer-acme",
-    "metrics": "/deployments/scorer-acme?tab=metrics",
-    "revisions": "/deployments/scorer-acme?tab=revisions",
-    "settings": "/deployments/scorer-acme?tab=settings",
-    "monitoring": "/monitoring",
-    "users": "/administration",
-    "projects": "/administration?tab=projects",
-    "usage": "/administration?tab=usage",
-    "audit": "/administration?tab=audit",
-    "system": "/administration?tab=system",
-    "account": "/account",
-}
 MOST_TABS = 150
 """So often Tab is pressed at most to get to something."""
 COUNTS_CLICKS = (
@@ -149,38 +106,6 @@ def browser(platform: Platform) -> Iterator[Browser]:
 def screenshots(tmp_path: Path) -> Path:
     """Where pictures of all pages go: nowhere that lasts, but for `make screenshots`."""
     return Path(os.environ.get(LASTING, tmp_path))
-
-
-def be_busy(platform: Platform) -> None:
-    """Let there be something to see."""
-    with platform.client() as client:
-        token = client.issue_production_token("scorer-acme", caller="till").token
-        seen = client.production_deployment("scorer-acme")
-    body = json.dumps({"dataframe_records": [{"amount": 250.0, "hour": 3, "country": "DE"}] * 3}).encode()
-    for rate in (10, 25, 40, 15):
-        with open_loop(
-            Target(port=platform.port, path=f"{urlsplit(seen.url).path}/invocations", token=token, body=body), rate=rate
-        ):
-            time.sleep(20)
-
-
-def shoot_all(browser: Browser, into: Path, runs: list[str]) -> None:
-    """Take a picture of every page in both themes; the tour shows these and no others."""
-    page, taken = browser.page, set[str]()
-    page.set_viewport_size({"width": 1280, "height": 720})
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        for name, path in SCREENS.items():
-            browser.go(path.format(run=runs[0], runs=",".join(runs), other=runs[1]))
-            page.get_by_role("heading", level=1).wait_for()
-            page.wait_for_timeout(700)
-            picture = Image.open(BytesIO(page.screenshot())).convert("RGB")
-            assert len(picture.resize((128, 72)).getcolors(1 << 14) or ()) > 30, f"{name} is empty"
-            picture.save(into / f"{name}-{scheme}.webp", quality=70, method=6)
-            taken.add(f"{name}-{scheme}.webp")
-    tour = TOUR.read_text("utf-8")
-    assert set(re.findall(r"\(\.\./images/console/([\w-]+\.webp)\)", tour)) == taken
-    assert {path.name for path in (TOUR.parents[1] / "images" / "console").iterdir()} == taken
 
 
 def is_on(page: Page) -> None:
@@ -271,8 +196,13 @@ def test_the_four_stages_by_keyboard(platform: Platform, browser: Browser, scree
 
     assert page.evaluate("window.clicks ?? 0") == 0
     if LASTING in os.environ:
-        be_busy(platform)
-    shoot_all(browser, screenshots, runs)
+        subject = furnish(platform, "scorer-acme")
+    else:
+        subject = Subject(
+            run=runs[0], trial=runs[1], compared=tuple(runs), experiment="1", model="fraud/scorer/1",
+            deployment="scorer-acme",
+        )  # fmt: skip
+    take_all(browser, screenshots, subject)
     assert browser.complaints == []
 
 

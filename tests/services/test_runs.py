@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from taxiway.domain.errors import NotFound, TrackingUnavailable
+from taxiway.domain.errors import InvalidInput, NotFound, TrackingUnavailable
 from taxiway.domain.ids import ExperimentId, RunId
 from taxiway.domain.tracking import MetricPoint
 from taxiway.services import runs as runs_module
@@ -86,3 +86,25 @@ async def test_the_rest_is_passed_on(runs: Runs, tracking: FakeTracking) -> None
     tracking.is_down = True
     with pytest.raises(TrackingUnavailable):
         await runs.run(PROJECT, run)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "field"), [(None, 5, "/from_step"), (5, None, "/until_step"), (6, 5, "/until_step")]
+)
+async def test_a_part_of_a_curve_has_two_ends_in_order(
+    runs: Runs, first: int | None, last: int | None, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await runs.sampled_metric(PROJECT, RunId("r1"), "loss", most=10, from_step=first, until_step=last)
+    assert refused.value.field == field
+
+
+async def test_what_is_chosen_is_of_the_part_that_was_asked_for(runs: Runs, tracking: FakeTracking) -> None:
+    run = RunId("r1")
+    tracking.points[run, "loss"] = [MetricPoint(value=1 / (1 + step), step=step, at=NOW) for step in range(100)]
+
+    whole = await runs.sampled_metric(PROJECT, run, "loss", most=10)
+    part = await runs.sampled_metric(PROJECT, run, "loss", most=10, from_step=-5, until_step=4)
+
+    assert (len(whole), whole[0].step, whole[-1].step) == (10, 0, 99)
+    assert [point.step for point in part] == [0, 1, 2, 3, 4]

@@ -31,7 +31,9 @@ export const theme = createTheme({
     PasswordInput: { defaultProps: { size: "xs" } },
     NumberInput: { defaultProps: { size: "xs" } },
     Autocomplete: { defaultProps: { size: "xs" } },
-    TableScrollContainer: { defaultProps: { scrollAreaProps: { viewportProps: { tabIndex: 0 } } } },
+    TableScrollContainer: {
+      defaultProps: { scrollAreaProps: { offsetScrollbars: "present", viewportProps: { tabIndex: 0 } } },
+    },
     Select: { defaultProps: { size: "xs" } },
     MultiSelect: { defaultProps: { size: "xs", clearButtonProps: { "aria-label": "Clear" } } },
     TagsInput: { defaultProps: { size: "xs", clearButtonProps: { "aria-label": "Clear" } } },

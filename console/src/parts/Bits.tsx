@@ -74,7 +74,9 @@ export function Panel({
           {actions && <Group gap="xs">{actions}</Group>}
         </Group>
       )}
-      <Box p={pad}>{children}</Box>
+      <Box p={pad} className={pad === 0 ? "flush" : undefined}>
+        {children}
+      </Box>
     </Paper>
   );
 }
@@ -168,9 +170,10 @@ export function Snippet({ code, label }: { code: string; label?: string }) {
   );
 }
 
-export function Facts({ of }: { of: [string, ReactNode][] }) {
+/** Names and what they are; `isWide` where addresses and ids are among them. */
+export function Facts({ of, isWide = false }: { of: [string, ReactNode][]; isWide?: boolean }) {
   return (
-    <dl className="facts">
+    <dl className={isWide ? "facts wide" : "facts"}>
       {of.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>

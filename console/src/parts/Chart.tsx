@@ -2,6 +2,7 @@ import { Box, Group, Text, useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { moment } from "./format";
 
 export interface Line {
   label: string;
@@ -31,6 +32,7 @@ export function Chart({
   isTime = true,
   say = String,
   isLog = false,
+  spans = false,
   zoom,
 }: {
   title: string;
@@ -41,6 +43,8 @@ export function Chart({
   isTime?: boolean;
   say?: (value: number) => string;
   isLog?: boolean;
+  /** Joins values between which only other lines have one: they were not measured at the same places. */
+  spans?: boolean;
   /** Told from where to where somebody dragged. */
   zoom?: (low: number, high: number) => void;
 }) {
@@ -68,20 +72,22 @@ export function Chart({
         cursor: { points: { size: 5 } },
         series: [
           {
-            value: (_u, value) =>
-              value === null ? "–" : isTime ? new Date(value * 1000).toLocaleTimeString() : String(value),
+            label: isTime ? "Time" : "Step",
+            value: (_u, value) => (value === null ? "–" : isTime ? moment(value, 1) : String(value)),
           },
           ...lines.map((line, number) => ({
             label: line.label,
             stroke: line.color ?? colorOf(scheme, number),
             width: 1.6,
-            spanGaps: false,
+            spanGaps: spans,
             points: { show: line.values.filter((value) => value !== null).length < 60, size: 4 },
             value: (_u: uPlot, value: number | null) => (value === null ? "–" : say(value)),
           })),
         ],
         axes: [
-          axis,
+          isTime
+            ? { ...axis, space: 64, values: (_u, splits, _axis, _space, step) => splits.map((at) => moment(at, step)) }
+            : axis,
           { ...axis, size: 58, values: (_u, values) => values.map((value) => (value === null ? "" : say(value))) },
         ],
         hooks: {
@@ -118,7 +124,7 @@ export function Chart({
       watch.disconnect();
       plot.destroy();
     };
-  }, [x, lines, marks, height, isTime, say, isLog, scheme]);
+  }, [x, lines, marks, height, isTime, say, isLog, spans, scheme]);
   const last = lines.map((line) => `${line.label} ${say(line.values.at(-1) ?? 0)}`).join(", ");
   return (
     <Box>

@@ -16,7 +16,7 @@ export function Signature({ of: signature }: { of: Schema<"SignatureOut"> | null
     ["Parameter", listOf(signature?.params)],
   ];
   return (
-    <Table.ScrollContainer minWidth={360} mah={360} scrollAreaProps={{ viewportProps: { tabIndex: 0 } }}>
+    <Table.ScrollContainer minWidth={360} mah={360}>
       <Table>
         <Table.Thead>
           <Table.Tr>

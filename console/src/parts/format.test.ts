@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, bytes, duration, figure, milliseconds } from "./format";
+import { ago, bytes, counted, duration, figure, milliseconds, moment } from "./format";
 
 describe("figures", () => {
   it("have at most four significant digits and no tail of zeros", () => {
@@ -29,5 +29,19 @@ describe("times", () => {
     expect(ago("2026-01-01T11:58:00Z", now)).toBe("2 min ago");
     expect(ago("2026-01-03T12:00:00Z", now)).toBe("in 2 d");
     expect(ago(null, now)).toBe("–");
+  });
+});
+
+it("counts one and many", () => {
+  expect([0, 1, 2].map((count) => counted(count, "run"))).toEqual(["0 runs", "1 run", "2 runs"]);
+});
+
+describe("moments on an axis", () => {
+  const at = (...of: [number, number, number, number?, number?, number?]) => new Date(...of).getTime() / 1000;
+  it("are as exact as the marks are close, and name the day where it begins", () => {
+    expect(moment(at(2026, 10, 27, 16, 5, 30), 10)).toBe("16:05:30");
+    expect(moment(at(2026, 10, 27, 16, 5), 300)).toBe("16:05");
+    expect(moment(at(2026, 10, 27, 0, 0), 3600)).toBe("27 Nov");
+    expect(moment(at(2026, 10, 27, 12, 0), 86400)).toBe("27 Nov");
   });
 });

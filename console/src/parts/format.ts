@@ -55,3 +55,17 @@ export function milliseconds(value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";
   return value < 1000 ? `${figure(Number(value.toPrecision(3)))} ms` : `${(value / 1000).toFixed(2)} s`;
 }
+
+/** "1 run", "2 runs": of one and of many. */
+export const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+const two = (value: number) => String(value).padStart(2, "0");
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** A moment on an axis whose marks are so many seconds apart, by the reader's clock; at midnight the day. */
+export function moment(seconds: number, step: number): string {
+  const at = new Date(seconds * 1000);
+  const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  if (step >= 86400 || (clock === "00:00" && at.getSeconds() === 0)) return `${at.getDate()} ${MONTHS[at.getMonth()]}`;
+  return step < 60 ? `${clock}:${two(at.getSeconds())}` : clock;
+}

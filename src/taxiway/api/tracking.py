@@ -31,6 +31,8 @@ router = TaxiwayRouter(tags=["tracking"])
 
 RUN = "/projects/{project}/runs/{run}"
 UNAVAILABLE = ("TrackingUnavailable",)
+Step = Annotated[int, Query(ge=-(2**63), lt=2**63)]
+"""MLflow keeps steps in 64 bits."""
 DOWNLOAD_HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -133,18 +135,25 @@ async def get_metric_history(
         Query(ge=2, le=2500, description="Instead of pages: so many at most, evenly chosen, with the first and last."),
     ] = None,
     from_step: Annotated[
-        int | None, Query(description="With `sample` and `until_step`: the first to choose from.")
+        Step | None, Query(description="With `sample` and `until_step`: the first to choose from.")
     ] = None,
     until_step: Annotated[
-        int | None, Query(description="With `sample` and `from_step`: the last to choose from.")
+        Step | None, Query(description="With `sample` and `from_step`: the last to choose from.")
     ] = None,
 ) -> MetricPage:
     """List the logged values of a metric in order of step."""
     known = await services.projects.get(asking, ProjectName(project))
     if sample is not None:
-        steps = None if from_step is None or until_step is None else (from_step, until_step)
-        chosen = await services.runs.sampled_metric(known.name, RunId(run), key, most=sample, steps=steps)
+        chosen = await services.runs.sampled_metric(
+            known.name, RunId(run), key, most=sample, from_step=from_step, until_step=until_step
+        )
         return MetricPage(items=[shapes.metric_point_out(item) for item in chosen], next_cursor=None)
+    if from_step is not None or until_step is not None:
+        raise InvalidInput(
+            "Pages hold all steps; only an even choice can be of a part of them.",
+            hint="Say with `sample` how many values to choose.",
+            field="/sample",
+        )
     page = await services.runs.metric_history(
         known.name, RunId(run), key, limit=limit, cursor=read_cursor("metrics", cursor)
     )

@@ -105,13 +105,17 @@ class Runs:
         return await self._tracking.metric_history(project, run, metric, limit=limit, cursor=cursor)
 
     async def sampled_metric(
-        self, project: ProjectName, run: RunId, metric: str, *, most: int, steps: tuple[int, int] | None
+        self,
+        project: ProjectName,
+        run: RunId,
+        metric: str,
+        *,
+        most: int,
+        from_step: int | None = None,
+        until_step: int | None = None,
     ) -> Sequence[MetricPoint]:
-        """Return so many of a metric's values at most, evenly chosen, in order of step."""
-        if steps is not None and steps[0] > steps[1]:
-            raise InvalidInput(
-                "The last step is before the first one.", hint="Give a greater one.", field="/until_step"
-            )
+        """Return so many of a metric's values at most, evenly chosen from a part of its steps, in order of step."""
+        steps = part_of_steps(from_step, until_step)
         return await self._tracking.sampled_metric(project, run, metric, most=most, steps=steps)
 
     async def artifacts(self, project: ProjectName, run: RunId, path: str) -> Sequence[Artifact]:
@@ -129,3 +133,15 @@ class Runs:
         logged = await self._registry.logged_in(project, run)
         async with self._database.read() as tx:
             return logged, await models.versions_of_run(tx, project, run)
+
+
+def part_of_steps(first: int | None, last: int | None) -> tuple[int, int] | None:
+    """Return the first and the last step to choose from; None: all. Raises InvalidInput."""
+    if first is None and last is None:
+        return None
+    if first is None or last is None:
+        missing = "from_step" if first is None else "until_step"
+        raise InvalidInput("A part of the steps has a first and a last one.", hint="Give both.", field=f"/{missing}")
+    if first > last:
+        raise InvalidInput("The last step is before the first one.", hint="Give a greater one.", field="/until_step")
+    return first, last

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,12 @@ async def test_experiments_runs_and_metrics(connection: MLflowConnection, projec
     assert [p.step for p in chosen] == [0, 2]
     chosen = await tracking.sampled_metric(project, RunId(run), "auc", most=2, steps=(1, 2))
     assert [p.step for p in chosen] == [1, 2]
+    curve = [{"key": "loss", "value": 1 / (1 + step), "timestamp": 1000, "step": step} for step in range(1000)]
+    await connection.send("POST", project, "/runs/log-batch", {"run_id": run, "metrics": curve})
+    chosen = await tracking.sampled_metric(project, RunId(run), "loss", most=50, steps=None)
+    steps = [p.step for p in chosen]
+    assert (len(steps), steps[0], steps[-1]) == (50, 0, 999)
+    assert {after - before for before, after in pairwise(steps[:-1])} == {20}, "they are chosen evenly"
 
 
 async def test_what_mlflow_refuses_is_invalid_and_not_repeated(

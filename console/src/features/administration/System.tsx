@@ -1,4 +1,4 @@
-import { Alert, Code, Select, Stack, Table } from "@mantine/core";
+import { Alert, Badge, Code, Select, Stack, Table } from "@mantine/core";
 import { useGet } from "../../api/hooks";
 import type { Schema } from "../../api/types";
 import { Facts, Panel, Shown } from "../../parts/Bits";
@@ -20,6 +20,7 @@ export function System() {
             ))}
             <Panel title="This platform">
               <Facts
+                isWide
                 of={[
                   ["Version", found.version],
                   ["Address", found.public_url],
@@ -43,7 +44,15 @@ export function System() {
                   {found.engines.map((each) => (
                     <Table.Tr key={each.name}>
                       <Table.Td>{each.name}</Table.Td>
-                      <Table.Td>{each.is_alive ? each.phase : "gone"}</Table.Td>
+                      <Table.Td>
+                        <Badge
+                          variant="light"
+                          tt="none"
+                          color={each.is_alive && each.phase === "ready" ? "teal" : "red"}
+                        >
+                          {each.is_alive ? each.phase : "gone"}
+                        </Badge>
+                      </Table.Td>
                       <Table.Td className="num">{each.restarts}</Table.Td>
                       <Table.Td>{each.message}</Table.Td>
                     </Table.Tr>

@@ -19,6 +19,7 @@ import { Empty, ErrorBox, Page, Panel, Waiting } from "../../parts/Bits";
 import { Chart, colorOf } from "../../parts/Chart";
 import { figure } from "../../parts/format";
 import { useUrl } from "../../parts/useUrl";
+import { MOST_POINTS } from "./curves";
 import { Parallel, Scatter } from "./Plots";
 
 type MetricPage = Schema<"MetricPage">;
@@ -156,8 +157,9 @@ function Curves({ runs, project }: { runs: Run[]; project: string }) {
       queryKey: [`/projects/${project}/runs/${run.id}/metrics/${chosen}`, {}],
       queryFn: () =>
         get<MetricPage>(`/projects/${project}/runs/${part(run.id)}/metrics/${chosen.split("/").map(part).join("/")}`, {
-          sample: 2000,
+          sample: MOST_POINTS,
         }),
+      meta: { follows: false },
       enabled: chosen !== "" && chosen in run.metrics,
     })),
   });
@@ -185,7 +187,7 @@ function Curves({ runs, project }: { runs: Run[]; project: string }) {
           allowDeselect={false}
           searchable
         />
-        <Chart title={chosen} x={x} lines={lines} isTime={false} say={figure} height={360} />
+        <Chart title={chosen} x={x} lines={lines} isTime={false} say={figure} height={360} spans />
       </Stack>
     </Panel>
   );

@@ -23,6 +23,7 @@ import { Status } from "../../parts/Status";
 import { useUrl } from "../../parts/useUrl";
 import { Artifacts } from "./Artifacts";
 import { Convert } from "./Convert";
+import { chosenOf, MOST_POINTS, rangeOf, stepsOf } from "./curves";
 import { Deleted, DeleteRun } from "./DeleteRun";
 import { LoggedModels } from "./LoggedModels";
 import { Notes } from "./Notes";
@@ -31,8 +32,9 @@ import { RunTags } from "./RunTags";
 
 type MetricPage = Schema<"MetricPage">;
 const MOST_CURVES = 12;
-/** How many values of a metric are asked for: more than a screen has pixels. */
-const MOST_POINTS = 2000;
+/** The curves of a run that goes on are looked at again so often. */
+const GROWS_MS = 15_000;
+const OVER_MS = 600_000;
 
 export default function RunPage() {
   const { project = "", run = "" } = useParams();
@@ -78,7 +80,7 @@ export default function RunPage() {
                 <Overview base={base} run={data} project={project} logged={logged.data} />
               </Tabs.Panel>
               <Tabs.Panel value="curves">
-                <Curves base={base} names={Object.keys(data.metrics)} />
+                <Curves base={base} names={Object.keys(data.metrics)} isRunning={data.status === "RUNNING"} />
               </Tabs.Panel>
               <Tabs.Panel value="artifacts">
                 <Artifacts base={base} />
@@ -110,11 +112,14 @@ function Overview({
     <Stack gap="md">
       <Panel>
         <Facts
+          isWide
           of={[
             [
               "Run",
-              <Group key="id" gap={4}>
-                {run.id}
+              <Group key="id" gap={4} wrap="nowrap">
+                <Text span fz={12} ff="monospace" truncate title={run.id}>
+                  {run.id}
+                </Text>
                 <Copy text={run.id} label="Copy the run's id" />
               </Group>,
             ],
@@ -170,10 +175,10 @@ function VersionLink({ project, uri }: { project: string; uri: string }) {
   );
 }
 
-function Curves({ base, names }: { base: string; names: string[] }) {
+function Curves({ base, names, isRunning }: { base: string; names: string[]; isRunning: boolean }) {
   const [axis, setAxis] = useUrl("x", "step");
   const [range, setRange] = useUrl("steps");
-  const [, from, until] = /^(-?\d+)~(-?\d+)$/.exec(range) ?? [];
+  const { from, until } = stepsOf(range);
   const query = { sample: MOST_POINTS, from_step: from, until_step: until };
   const shown = names.slice(0, MOST_CURVES);
   const found = useQueries({
@@ -181,6 +186,10 @@ function Curves({ base, names }: { base: string; names: string[] }) {
       queryKey: [`${base}/metrics/${name}`, query],
       queryFn: () => get<MetricPage>(`${base}/metrics/${name.split("/").map(part).join("/")}`, query),
       placeholderData: (before: MetricPage | undefined) => before,
+      // To choose from a long curve takes MLflow seconds; one that is over stays as it is.
+      meta: { follows: false },
+      staleTime: isRunning ? GROWS_MS : OVER_MS,
+      refetchInterval: isRunning ? GROWS_MS : (false as const),
     })),
   });
   if (names.length === 0) return <Empty title="No metrics were logged" />;
@@ -200,18 +209,19 @@ function Curves({ base, names }: { base: string; names: string[] }) {
       </Group>
       <SimpleGrid cols={{ base: 1, md: 2, xl: 3 }}>
         {shown.map((name, number) => (
-          <Panel key={name}>
-            <Shown of={found[number] as { data: MetricPage | undefined; error: Problem | null; isPending: boolean }}>
-              {(page) => (
-                <Curve
-                  name={name}
-                  page={page}
-                  isTime={axis === "time"}
-                  zoom={axis === "step" ? (low, high) => setRange(`${Math.floor(low)}~${Math.ceil(high)}`) : undefined}
-                />
-              )}
-            </Shown>
-          </Panel>
+          <Shown
+            key={name}
+            of={found[number] as { data: MetricPage | undefined; error: Problem | null; isPending: boolean }}
+          >
+            {(page) => (
+              <Curve
+                name={name}
+                page={page}
+                isTime={axis === "time"}
+                zoom={axis === "step" ? (low, high) => setRange(rangeOf(low, high)) : undefined}
+              />
+            )}
+          </Shown>
         ))}
       </SimpleGrid>
       {names.length > MOST_CURVES && (
@@ -266,19 +276,21 @@ function Curve({
     }),
     [page, name, isTime],
   );
+  const chosen = chosenOf(page.items);
   if (page.items.length === 1) {
     return (
       <Figure label={name} value={figure(page.items[0]?.value)} hint={`logged once, at step ${page.items[0]?.step}`} />
     );
   }
   return (
-    <>
+    <Panel>
       <Chart title={name} x={x} lines={lines} isTime={isTime} say={figure} zoom={zoom} />
-      {page.items.length >= MOST_POINTS && (
+      {chosen && (
         <Text size="xs" c="dimmed">
-          {page.items.length} of its values, evenly chosen; drag over the curve to see it finer.
+          {chosen}
+          {zoom ? "; drag over the curve to see it finer." : "."}
         </Text>
       )}
-    </>
+    </Panel>
   );
 }

@@ -1,32 +1,30 @@
-import { Anchor, Button, Checkbox, Group, Menu, MultiSelect, Select, Text, UnstyledButton } from "@mantine/core";
-import { useDebouncedValue } from "@mantine/hooks";
-import { IconArrowDown, IconArrowUp, IconColumns, IconGitCompare } from "@tabler/icons-react";
+import { Button, Group, Menu, MultiSelect, Select, Text } from "@mantine/core";
+import { useThrottledValue } from "@mantine/hooks";
+import { IconColumns, IconGitCompare } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState } from "react";
-import { Link, useNavigate, useParams } from "react-router";
+import { useNavigate, useParams } from "react-router";
 import { get, type Problem } from "../../api/client";
 import { useGet } from "../../api/hooks";
-import type { Run, Schema } from "../../api/types";
+import type { Schema } from "../../api/types";
 import { Empty, ErrorBox, Page, Waiting } from "../../parts/Bits";
-import { Status } from "../../parts/Status";
+import { counted } from "../../parts/format";
 import { useUrl } from "../../parts/useUrl";
-import { type Column, columnsOf, groupsOf, whereOf } from "./columns";
+import { columnsOf, whereOf } from "./columns";
 import { knownOf } from "./filter/completion";
 import { FilterInput } from "./filter/FilterInput";
 import { tokensOf } from "./filter/tokens";
+import { Grid, seenRows } from "./Grid";
 
 type RunPage = Schema<"RunPage">;
-const ROW = 34;
-/** What is seen at first comes at once: with a hundred columns MLflow takes some milliseconds a run. */
-const FIRST_PAGE = 20;
+/** As long as no more than the first runs are seen, they are looked at again: MLflow does not say that one began. */
+const AGAIN_MS = 10_000;
 const PAGE_SIZE = 60;
+/** What is pasted or chosen is asked for at once; of what is typed, the newest in each such time. */
+const SETTLES_MS = 80;
 const NEWEST = 200;
 /** MLflow's own words. */
 const STATES = ["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"];
-/** More is asked for when so few rows are left below. */
-const AHEAD = 10;
-const FIRST = 36 + 210 + 112;
 
 export default function Runs() {
   const { project = "", experiment = "" } = useParams();
@@ -35,7 +33,7 @@ export default function Runs() {
   const [order, setOrder] = useUrl("order");
   const [hidden, setHidden] = useUrl("hide");
   const [typed, setTyped] = useState(filter);
-  const [settled] = useDebouncedValue(typed, 60);
+  const settled = useThrottledValue(typed, SETTLES_MS);
   useEffect(() => {
     if (!tokensOf(settled).some((token) => token.mistake)) setFilter(settled);
   }, [settled, setFilter]);
@@ -49,13 +47,17 @@ export default function Runs() {
         experiment,
         filter: where,
         order_by: order,
-        limit: pageParam ? PAGE_SIZE : FIRST_PAGE,
+        // What is seen at first comes at once: with a hundred columns MLflow takes some milliseconds a run.
+        limit: pageParam ? PAGE_SIZE : seenRows(window.innerHeight),
         cursor: pageParam as string,
       }),
     initialPageParam: "",
     getNextPageParam: (last) => last.next_cursor ?? undefined,
     placeholderData: (before) => before,
     enabled: project !== "",
+    // Deployments have no part in it: what happens to them would ask MLflow for all of these pages again.
+    meta: { follows: false },
+    refetchInterval: (query) => (query.state.data?.pages.length === 1 ? AGAIN_MS : false),
   });
   // Names and values that are offered: those of the newest runs, whatever the filter leaves of them.
   const [hasLooked, setHasLooked] = useState(false);
@@ -76,7 +78,7 @@ export default function Runs() {
   const runs = useMemo(() => data?.pages.flatMap((page) => page.items) ?? [], [data]);
   const columns = useMemo(() => columnsOf(runs), [runs]);
   const hides = useMemo(() => new Set(hidden.split(",").filter(Boolean)), [hidden]);
-  const shown = columns.filter((column) => !hides.has(column.key));
+  const shown = useMemo(() => columns.filter((column) => !hides.has(column.key)), [columns, hides]);
   const [chosen, setChosen] = useState<Set<string>>(new Set());
   const go = useNavigate();
   const choose = (id: string) =>
@@ -162,140 +164,9 @@ export default function Runs() {
         />
       )}
       <Text size="xs" c="dimmed">
-        {runs.length} {runs.length === 1 ? "run" : "runs"}
+        {counted(runs.length, "run")}
         {found.hasNextPage ? ", more as you scroll" : ""}
       </Text>
     </Page>
-  );
-}
-
-function Grid({
-  runs,
-  columns,
-  project,
-  order,
-  setOrder,
-  chosen,
-  choose,
-  more,
-}: {
-  runs: Run[];
-  columns: Column[];
-  project: string;
-  order: string;
-  setOrder: (order: string) => void;
-  chosen: Set<string>;
-  choose: (id: string) => void;
-  more: () => void;
-}) {
-  const place = useRef<HTMLDivElement>(null);
-  const rows = useVirtualizer({
-    count: runs.length,
-    getScrollElement: () => place.current,
-    estimateSize: () => ROW,
-    overscan: 4,
-  });
-  const items = rows.getVirtualItems();
-  const last = items.at(-1)?.index ?? 0;
-  useEffect(() => {
-    if (last >= runs.length - 1 - AHEAD) more();
-  }, [last, runs.length, more]);
-  const [sorted, direction] = order.split(" ");
-  return (
-    <div
-      ref={place}
-      className="grid-table"
-      style={{ height: "min(68vh, 720px)" }}
-      role="table"
-      aria-rowcount={runs.length}
-    >
-      <div className="head groups" aria-hidden>
-        {groupsOf(columns, FIRST).map(({ label, width }) => (
-          <div key={label} className="cell" style={{ width }}>
-            {label}
-          </div>
-        ))}
-      </div>
-      <div className="head" role="row">
-        <div className="cell pinned" style={{ width: 36 }} role="columnheader" aria-label="Chosen" />
-        <div className="cell pinned second" style={{ width: 210 }} role="columnheader">
-          Run
-        </div>
-        <div className="cell" style={{ width: 112 }} role="columnheader">
-          Status
-        </div>
-        {columns.map((column) => (
-          <div
-            key={column.key}
-            className={`cell ${column.isNumber ? "number" : ""}`}
-            style={{ width: column.width }}
-            role="columnheader"
-            title={column.key}
-            aria-sort={
-              sorted === column.order && column.order ? (direction === "DESC" ? "descending" : "ascending") : undefined
-            }
-          >
-            {column.order ? (
-              <UnstyledButton
-                fz={12}
-                fw={600}
-                onClick={() =>
-                  setOrder(
-                    sorted === column.order && direction === "DESC" ? `${column.order} ASC` : `${column.order} DESC`,
-                  )
-                }
-              >
-                {column.label}
-                {sorted === column.order &&
-                  (direction === "DESC" ? <IconArrowDown size={12} /> : <IconArrowUp size={12} />)}
-              </UnstyledButton>
-            ) : (
-              column.label
-            )}
-          </div>
-        ))}
-      </div>
-      <div style={{ height: rows.getTotalSize(), position: "relative", minWidth: "max-content" }} role="rowgroup">
-        {items.map((item) => {
-          const run = runs[item.index];
-          if (!run) return null;
-          return (
-            <div
-              key={run.id}
-              className="row"
-              role="row"
-              aria-rowindex={item.index + 1}
-              style={{ position: "absolute", top: 0, transform: `translateY(${item.start}px)`, height: ROW }}
-            >
-              <div className="cell pinned" style={{ width: 36 }} role="cell">
-                <Checkbox
-                  aria-label={`Choose ${run.name}`}
-                  checked={chosen.has(run.id)}
-                  onChange={() => choose(run.id)}
-                />
-              </div>
-              <div className="cell pinned second" style={{ width: 210 }} role="cell">
-                <Anchor component={Link} to={`/runs/${project}/${run.id}`} size="sm">
-                  {run.name || run.id}
-                </Anchor>
-              </div>
-              <div className="cell" style={{ width: 112 }} role="cell">
-                <Status word={run.status} />
-              </div>
-              {columns.map((column) => (
-                <div
-                  key={column.key}
-                  className={`cell ${column.isNumber ? "number" : ""}`}
-                  style={{ width: column.width }}
-                  role="cell"
-                >
-                  {column.show(run)}
-                </div>
-              ))}
-            </div>
-          );
-        })}
-      </div>
-    </div>
   );
 }

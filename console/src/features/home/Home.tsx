@@ -3,7 +3,7 @@ import { Link } from "react-router";
 import { isAdministrator, useGet, useWhoAmI } from "../../api/hooks";
 import type { EventPage, Production, Schema, Version } from "../../api/types";
 import { Empty, Figure, Page, Panel, Shown, Snippet, Time } from "../../parts/Bits";
-import { figure, milliseconds } from "../../parts/format";
+import { counted, figure, milliseconds } from "../../parts/format";
 import { Status } from "../../parts/Status";
 import { NewestRuns } from "./NewestRuns";
 
@@ -36,14 +36,14 @@ export default function Home() {
         <Figure
           label="Models ON"
           value={versions.filter((each) => each.is_available).length}
-          hint={`of ${versions.length} versions`}
+          hint={`of ${counted(versions.length, "version")}`}
           to="/models"
         />
         {isAdmin && (
           <Figure
             label="Production ON"
             value={deployed.filter((each) => each.status === "ON").length}
-            hint={`of ${deployed.length} deployments`}
+            hint={`of ${counted(deployed.length, "deployment")}`}
             to="/deployments"
           />
         )}

@@ -30,7 +30,7 @@ export default function SignIn() {
   const ways = useWaysIn(query.get("problem"));
   const next = nextOf(query.get("next"));
   return (
-    <Center mih="100vh" p="md">
+    <Center mih="100vh" p="md" className="ground">
       <Paper withBorder radius="md" p="xl" w={380} component="main">
         <Stack gap="sm">
           <Group gap="sm">

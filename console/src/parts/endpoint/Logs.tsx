@@ -16,6 +16,8 @@ const LOOK_MS = 1000;
 const PAGE = 10_000;
 const TAIL = 2000;
 const MOST_LINES = 100_000;
+/** Pixels, as in the style sheet. */
+const LINE = 18;
 
 /** The build log and the pods' logs of a deployment: follow, search, wrap, download, a link to a line. */
 export function Logs({ base }: { base: string }) {
@@ -175,9 +177,12 @@ function Lines({
   const rows = useVirtualizer({
     count: of.length,
     getScrollElement: () => place.current,
-    estimateSize: () => 18,
-    overscan: 30,
+    estimateSize: () => LINE,
+    overscan: 12,
   });
+  // Only wrapped lines are higher than one; to measure every line that passes by makes scrolling stutter.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what was measured wrapped does not hold unwrapped
+  useEffect(() => rows.measure(), [wraps, rows]);
   useEffect(() => {
     if (follows && of.length) rows.scrollToIndex(of.length - 1);
   }, [follows, of.length, rows]);
@@ -195,7 +200,7 @@ function Lines({
             <div
               key={item.key}
               data-index={item.index}
-              ref={rows.measureElement}
+              ref={wraps ? rows.measureElement : undefined}
               className={String(line.sequence) === chosen ? "chosen" : undefined}
               style={{
                 position: "absolute",
