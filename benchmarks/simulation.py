@@ -18,6 +18,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def felt(client: Client, name: str, endpoint: Endpoint, shape: Shape, peak: floa
     counts = [1, *(pods for _, pods in changes)]
     times = [began, *(at for at, _ in changes), ended]
     pod_seconds = sum(
-        pods * (until - since).total_seconds() for pods, since, until in zip(counts, times, times[1:], strict=True)
+        pods * (until - since).total_seconds() for pods, (since, until) in zip(counts, pairwise(times), strict=True)
     )
     took = sorted(answer.took * 1000 for answer in answers if answer.is_good)
     late = sorted(answer.late * 1000 for answer in answers)

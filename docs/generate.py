@@ -366,7 +366,8 @@ def control_metrics() -> Iterator[tuple[Any, str]]:
     # Nothing public tells a metric's labels before it has values.
     labels = {one._name: ", ".join(f"`{name}`" for name in one._labelnames) for one in labelled}  # noqa: SLF001
     for metric in metrics.registry.collect():
-        yield metric, labels.get(metric.name, "")
+        own = ", ".join(f"`{name}`" for name in getattr(metric, "_labelnames", ()))
+        yield metric, labels.get(metric.name, own)
 
 
 def sample_name(name: str, kind: str) -> str:

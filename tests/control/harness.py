@@ -161,11 +161,14 @@ class ControlPlane:
         )
         routing = RoutingController(gateway=gateway, **common)
         self.measurements = FakeMeasurements()
+        self.scaled: list[tuple[str, bool]] = []
+        """What the autoscaler told: deployments by name, and whether there are more pods than before."""
         rollouts = RolloutController(measurements=self.measurements, nudge=self.nudge, elapsed=clock.elapsed, **common)
         self.waiting: Counter[str] = Counter()
         """Requests that wait for a pod, by deployment."""
         autoscaling = AutoscalingController(
             measurements=self.measurements, nudge=self.nudge, elapsed=clock.elapsed, waiting=self.waiting.__getitem__,
+            told=lambda deployment, is_up: self.scaled.append((deployment.name, is_up)),
             capacity=Capacity(memory_bytes=1 << 40, cpus=64), **common,
         )  # fmt: skip
         self.sweeper = Sweeper(database=self.database, stores=stores, builder=builder, logs=logs, elapsed=clock.elapsed)

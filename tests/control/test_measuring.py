@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from taxiway.control.measuring import EVERY, Measuring
 from taxiway.domain.errors import InvalidInput
@@ -18,7 +19,8 @@ from taxiway.services.measurements import MeasurementHistory
 from taxiway.services.usage import UsageReports
 from taxiway.store import history
 from taxiway.store.database import Database
-from tests.builders import an_asking
+from taxiway.telemetry.metrics import ControlMetrics
+from tests.builders import MODEL, an_asking
 from tests.control.harness import NAME, ControlPlane
 from tests.control.test_production import promote
 from tests.sqlite import open_quickly
@@ -159,6 +161,41 @@ async def test_production_has_an_account_of_what_it_used(plane: ControlPlane, sc
     assert await reports.between(today, today, customer="Somebody else") == []
     with pytest.raises(InvalidInput):
         await reports.between(today, today - timedelta(days=1))
+
+
+async def test_what_was_measured_is_exported(plane: ControlPlane, scene: Scene) -> None:
+    metrics = ControlMetrics()
+    metrics.measured.totals = scene.measuring.totals
+    metrics.measured.host = lambda: HostUse(cpu_seconds=7.5, memory_bytes=1 << 30, disk_free_bytes=1 << 40)
+
+    def value(name: str, **more: str) -> float | None:
+        labels = {"environment": "staging", "project": "fraud", "deployment": f"{MODEL}/1", **more}
+        return metrics.registry.get_sample_value(f"taxiway_deployment_{name}", labels)
+
+    await scene.pass_by(1800, per_second=5, errors=1)
+
+    requests, errors = value("requests_total", status="2xx"), value("requests_total", status="5xx")
+    assert requests == pytest.approx(1800 * 4, rel=0.01), "also what no window remembers any more"
+    assert errors == pytest.approx(1800, rel=0.01)
+    assert requests is not None
+    assert errors is not None
+    assert value("request_seconds_count") == value("request_seconds_bucket", le="+Inf") == requests + errors
+    assert value("request_seconds_bucket", le="0.01") == requests + errors
+    assert value("request_seconds_bucket", le="0.007") == 0
+    assert value("request_seconds_sum") == pytest.approx((requests + errors) * 0.01)
+    assert value("rows_total") == pytest.approx((requests + errors) * ROWS, rel=0.01)
+    assert (value("pods"), value("ready_pods")) == (1, 1)
+    assert value("cpu_seconds_total") == pytest.approx(1800, rel=0.05)
+    assert metrics.registry.get_sample_value("taxiway_host_cpu_seconds_total") == 7.5
+    text = metrics.text().decode()
+    assert {family.name for family in text_string_to_metric_families(text)} >= {
+        "taxiway_deployment_requests", "taxiway_host_disk_free_bytes",
+    }  # fmt: skip
+
+    await plane.deployments.switch_off(an_asking(), NAME)
+    await scene.pass_by(60)
+    assert (value("pods"), value("ready_pods"), value("in_flight")) == (0, 0, 0), "it has none any more"
+    assert value("requests_total", status="2xx") == requests
 
 
 async def test_what_is_old_is_forgotten(scene: Scene) -> None:

@@ -82,6 +82,7 @@ async def test_pods_come_and_go_with_the_load_and_it_stays_on(scaled: ControlPla
     assert seen == {"ON"}
     told = [(event.was, event.became, event.reason) for event in await scaled.events() if event.topic == "scale"]
     assert told == [("1 pod", "4 pods", "ScaledUp"), ("4 pods", "1 pod", "ScaledDown")]
+    assert scaled.scaled == [("fraud-acme", True), ("fraud-acme", False)]
 
 
 async def test_no_pod_is_routed_before_it_is_ready_nor_stopped_while_it_is_routed(scaled: ControlPlane) -> None:

@@ -135,6 +135,7 @@ async def _serve(
         kept=timedelta(days=settings.monitoring.history_days),
         now=now,
     )
+    metrics.measured.totals, metrics.measured.host = measuring.totals, partial(host_use, places.data)
     activator = Activator(table=observed.table, wake=partial(nudges, "autoscaling"))
     observed.is_awaited = activator.is_busy
     services = open_services(

@@ -178,6 +178,7 @@ class Loops:
             nudge=self._nudges,
             now=self._now,
             waiting=self._activator.waiting,
+            told=metrics.scaled,
         )
         return (
             Controller(

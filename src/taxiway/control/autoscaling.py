@@ -39,6 +39,7 @@ class AutoscalingController:
         nudge: Nudge,
         now: Clock,
         waiting: Callable[[DeploymentId], int] = lambda _: 0,
+        told: Callable[[Deployment, bool], None] = lambda *_: None,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -49,6 +50,8 @@ class AutoscalingController:
         self._now = now
         self._waiting = waiting
         """How many requests wait for a pod of a deployment."""
+        self._told = told
+        """Hears of each change whether there are more pods than before."""
         self._elapsed = elapsed
         self._memories: dict[RevisionId, Memory] = {}
 
@@ -134,6 +137,8 @@ class AutoscalingController:
                 return
             if decision.reason:
                 await events.append(tx, self._event(deployment, revision, was, decision))
+        if decision.reason:
+            self._told(deployment, decision.pods > was)
         self._nudge("revision", revision.id)
         self._nudge("routing", "table")
 

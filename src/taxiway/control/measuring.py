@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from taxiway.control.observed import Observed
+from taxiway.domain.deployments import Deployment
 from taxiway.domain.ids import DeploymentId, PodId, RevisionId
-from taxiway.domain.measurements import HostUse, Sample, Traffic, Window, add_up, join
+from taxiway.domain.measurements import HostUse, Sample, Total, Traffic, Window, add_up, join
+from taxiway.domain.models import Environment
 from taxiway.domain.pods import PodObservation, PodPhase
 from taxiway.ports import Clock, Gateway
 from taxiway.store import deployments, history, revisions, usage
@@ -25,14 +27,6 @@ from taxiway.store.usage import Usage
 EVERY = timedelta(seconds=2)
 REMEMBERED = timedelta(minutes=15)
 """How far back windows reach: the longest stabilisation window and rollout step."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Customer:
-    """On whose account a production deployment is put; ``deployment`` is its name."""
-
-    deployment: str
-    name: str
 
 
 class Measuring:
@@ -65,8 +59,9 @@ class Measuring:
         self._samples: dict[RevisionId, deque[Sample]] = defaultdict(lambda: deque(maxlen=_MOST_SAMPLES))
         self._written: dict[int, datetime] = {}
         self._deployments: dict[RevisionId, DeploymentId] = {}
-        self._customers: dict[DeploymentId, _Customer] = {}
-        """Of production's deployments that were measured, also of one that was deleted since."""
+        self._known: dict[DeploymentId, Deployment] = {}
+        """The deployments that were measured, as they were then, also one that was deleted since."""
+        self._totals: dict[DeploymentId, Total] = {}
         self._host_was: dict[int, tuple[HostUse | None, float]] = {}
         """Of the last period of each step."""
 
@@ -84,16 +79,22 @@ class Measuring:
         """Add up the samples that were taken between two moments, the second included."""
         return add_up(sample for sample in self._samples.get(revision, ()) if since < sample.at <= until)
 
+    def totals(self) -> Sequence[tuple[Deployment, Total]]:
+        """Return what was measured of each deployment since this process began to look."""
+        return [(self._known[key], total) for key, total in self._totals.items()]
+
     async def look(self) -> None:
         """Take a sample of every revision that is routed or has pods, and write what is due of the history."""
         counted, elapsed, at = await self._gateway.traffic(), self._elapsed(), self._now()
         cpu = self._cpu_used()
         if counted is None:
             return
+        taken: Mapping[RevisionId, Sample] = {}
         if self._counted is not None and elapsed > self._looked_at:
-            self._sample(counted, cpu, at=at, seconds=elapsed - self._looked_at)
+            taken = self._sample(counted, cpu, at=at, seconds=elapsed - self._looked_at)
         self._counted, self._looked_at = counted, elapsed
         await self._learn_deployments()
+        self._add_to_totals(taken)
         await self._write(at)
 
     def _sample(
@@ -103,8 +104,8 @@ class Measuring:
         *,
         at: datetime,
         seconds: float,
-    ) -> None:
-        before = self._counted or {}
+    ) -> Mapping[RevisionId, Sample]:
+        before, taken = self._counted or {}, dict[RevisionId, Sample]()
         all_pods = self._observed.all_pods()
         rows = self._observed.take_rows()
         for key in counted.keys() | all_pods.keys() | rows.keys():
@@ -114,25 +115,33 @@ class Measuring:
             traffic = replace(traffic, rows=rows.get(key, 0))
             spent, serving = cpu.get(key, (None, None))
             if pods or traffic.requests or traffic.rows:
-                self._samples[key].append(
-                    Sample(
-                        at=at,
-                        seconds=seconds,
-                        traffic=traffic,
-                        elapsed=self._elapsed(),
-                        pods=len(pods),
-                        ready=sum(pod.phase is PodPhase.READY for pod in pods),
-                        cpu_seconds=spent,
-                        serving_cpu_seconds=serving,
-                        memory_bytes=_memory(pods),
-                        more_in_flight=now.in_flight - was.in_flight,
-                    )
+                taken[key] = Sample(
+                    at=at,
+                    seconds=seconds,
+                    traffic=traffic,
+                    elapsed=self._elapsed(),
+                    pods=len(pods),
+                    ready=sum(pod.phase is PodPhase.READY for pod in pods),
+                    cpu_seconds=spent,
+                    serving_cpu_seconds=serving,
+                    memory_bytes=_memory(pods),
+                    more_in_flight=now.in_flight - was.in_flight,
                 )
+                self._samples[key].append(taken[key])
         for key in list(self._samples):
             while self._samples[key] and self._samples[key][0].at < at - REMEMBERED:
                 self._samples[key].popleft()
             if not self._samples[key]:
                 del self._samples[key]
+        return taken
+
+    def _add_to_totals(self, taken: Mapping[RevisionId, Sample]) -> None:
+        """Add a look's samples; of a deployment without any, nothing came and no pod is there."""
+        by_deployment: dict[DeploymentId, list[Sample]] = {key: [] for key in self._known}
+        for key, sample in taken.items():
+            if self._deployments.get(key) in by_deployment:
+                by_deployment[self._deployments[key]].append(sample)
+        self._totals = {key: self._totals.get(key, Total()).after(samples) for key, samples in by_deployment.items()}
 
     def _cpu_used(self) -> Mapping[RevisionId, tuple[float, float]]:
         """Return the CPU seconds of each revision's pods since the last look: of all, and of those ready all along."""
@@ -173,19 +182,23 @@ class Measuring:
 
     async def _add_usage(self, periods: Sequence[Period]) -> None:
         """Put a minute of production's deployments on their account."""
-        used = [period for period in periods if period.deployment in self._customers]
+        used = [
+            period for period in periods
+            if period.deployment in self._known
+            and self._known[period.deployment].environment is Environment.PRODUCTION
+        ]  # fmt: skip
         if not used:
             return
         async with self._database.write() as tx:
             for period in used:
-                customer = self._customers[period.deployment]
+                deployment = self._known[period.deployment]
                 await usage.add(
                     tx,
                     Usage(
                         deployment=period.deployment,
                         day=period.at.date(),
-                        name=customer.deployment,
-                        customer=customer.name,
+                        name=deployment.name,
+                        customer=deployment.customer,
                         requests=period.traffic.requests,
                         rows=period.traffic.rows,
                         client_errors=period.traffic.client_errors,
@@ -201,11 +214,10 @@ class Measuring:
         if unknown:
             async with self._database.read() as tx:
                 self._deployments |= dict(await revisions.deployments_of(tx, list(unknown)))
-                for each in await deployments.in_production(tx):
-                    self._customers[each.id] = _Customer(each.name, each.customer)
+                self._known |= {each.id: each for each in await deployments.all_living(tx)}
         self._deployments = {key: found for key, found in self._deployments.items() if key in self._samples}
         measured = set(self._deployments.values())
-        self._customers = {key: found for key, found in self._customers.items() if key in measured}
+        self._known = {key: found for key, found in self._known.items() if key in measured}
 
     def _periods(self, begin: datetime, step: int) -> list[Period]:
         end = begin + timedelta(seconds=step)

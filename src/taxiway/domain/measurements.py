@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import accumulate
 
@@ -92,6 +92,34 @@ class Sample:
     memory_bytes: int | None = None
     more_in_flight: int = 0
     """How many more requests were being answered at its end than at its beginning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """All that was measured of a deployment since somebody began to look, and its pods at the last look.
+
+    Memory is of all pods, bytes; None where not known.
+    """
+
+    traffic: Traffic = field(default_factory=Traffic)
+    cpu_seconds: float = 0.0
+    pods: int = 0
+    ready: int = 0
+    memory_bytes: int | None = None
+
+    def after(self, samples: Sequence[Sample]) -> Total:
+        """Add one look: a sample of each of its revisions that had pods or traffic."""
+        traffic = self.traffic
+        for sample in samples:
+            traffic += sample.traffic
+        memory = [sample.memory_bytes for sample in samples if sample.memory_bytes is not None]
+        return Total(
+            traffic=replace(traffic, in_flight=sum(sample.traffic.in_flight for sample in samples)),
+            cpu_seconds=self.cpu_seconds + sum(sample.cpu_seconds or 0.0 for sample in samples),
+            pods=sum(sample.pods for sample in samples),
+            ready=sum(sample.ready for sample in samples),
+            memory_bytes=sum(memory) if memory else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

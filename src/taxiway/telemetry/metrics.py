@@ -1,14 +1,89 @@
-"""Every metric of the control plane, declared once. Labels have few values: no ids, no names that people choose."""
+"""Every metric of the control plane, declared once.
+
+Labels have few values: no ids, and of names that people choose only those of deployments, of which there are as many as
+the host has room for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from taxiway.domain.deployments import Deployment
+from taxiway.domain.measurements import BOUNDS_MS, HostUse, Total
+from taxiway.domain.models import Environment
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+DEPLOYMENT = ("environment", "project", "deployment")
+"""Labels: ``deployment`` is the name of a production deployment, and MODEL/VERSION of a staging one."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class MeasuredMetrics(Collector):
+    """What was measured of deployments and of this host: the figures that graphs, the autoscaler and rollouts have."""
+
+    def __init__(self) -> None:
+        self.totals: Callable[[], Sequence[tuple[Deployment, Total]]] = tuple
+        self.host: Callable[[], HostUse | None] = lambda: None
+
+    def collect(self) -> Iterator[Metric]:
+        """Tell the counts at this moment."""
+        yield from self._of_deployments()
+        yield from self._of_host()
+
+    def _of_deployments(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "taxiway_deployment_requests",
+            "Requests to the endpoint that were answered, also by the gateway itself, by class of status.",
+            labels=(*DEPLOYMENT, "status"),
+        )
+        seconds = HistogramMetricFamily(
+            "taxiway_deployment_request_seconds", "Time to answer, at the gateway.", labels=DEPLOYMENT
+        )
+        rows = CounterMetricFamily("taxiway_deployment_rows", "Predictions that pods returned.", labels=DEPLOYMENT)
+        in_flight = GaugeMetricFamily(
+            "taxiway_deployment_in_flight", "Requests that wait or are being answered.", labels=DEPLOYMENT
+        )
+        pods = GaugeMetricFamily("taxiway_deployment_pods", "Pods that there are.", labels=DEPLOYMENT)
+        ready = GaugeMetricFamily("taxiway_deployment_ready_pods", "Pods that are ready.", labels=DEPLOYMENT)
+        cpu = CounterMetricFamily(
+            "taxiway_deployment_cpu_seconds", "CPU time of all pods, starts included, seconds.", labels=DEPLOYMENT
+        )
+        memory = GaugeMetricFamily("taxiway_deployment_memory_bytes", "Memory of all pods, bytes.", labels=DEPLOYMENT)
+        for deployment, total in self.totals():
+            labels, traffic = labels_of(deployment), total.traffic
+            answered = {"4xx": traffic.client_errors, "5xx": traffic.server_errors}
+            answered["2xx"] = max(traffic.requests - sum(answered.values()), 0)
+            for status, count in sorted(answered.items()):
+                requests.add_metric((*labels, status), count)
+            bounds = (*(str(bound / 1000) for bound in BOUNDS_MS), "+Inf")
+            counts = accumulate(traffic.latencies)
+            buckets = [(bound, float(count)) for bound, count in zip(bounds, counts, strict=True)]
+            seconds.add_metric(labels, buckets, sum_value=traffic.milliseconds / 1000)
+            rows.add_metric(labels, traffic.rows)
+            in_flight.add_metric(labels, traffic.in_flight)
+            pods.add_metric(labels, total.pods)
+            ready.add_metric(labels, total.ready)
+            cpu.add_metric(labels, total.cpu_seconds)
+            if total.memory_bytes is not None:
+                memory.add_metric(labels, total.memory_bytes)
+        yield from (requests, seconds, rows, in_flight, pods, ready, cpu, memory)
+
+    def _of_host(self) -> Iterator[Metric]:
+        cpu = CounterMetricFamily("taxiway_host_cpu_seconds", "CPU time that this host's cores were busy, seconds.")
+        memory = GaugeMetricFamily("taxiway_host_memory_bytes", "Memory that is in use on this host, bytes.")
+        disk = GaugeMetricFamily("taxiway_host_disk_free_bytes", "Room on the disk of the data, bytes.")
+        use = self.host()
+        if use is not None:
+            cpu.add_metric((), use.cpu_seconds)
+            memory.add_metric((), use.memory_bytes)
+            disk.add_metric((), use.disk_free_bytes)
+        yield from (cpu, memory, disk)
 
 
 class ControlMetrics:
@@ -51,6 +126,14 @@ class ControlMetrics:
         )
         self.deployments = Gauge("taxiway_deployments", "Deployments by status.", ("status",), registry=self.registry)
         self.pods = Gauge("taxiway_pods", "Pods by phase.", ("phase",), registry=self.registry)
+        self.scalings = Counter(
+            "taxiway_scalings",
+            "Changes of the number of pods by the autoscaler; the deployment's events have the reasons.",
+            (*DEPLOYMENT, "direction"),
+            registry=self.registry,
+        )
+        self.measured = MeasuredMetrics()
+        self.registry.register(self.measured)
         self.damages = Gauge(
             "taxiway_snapshot_damages",
             "Damaged files of kept snapshots that the last scrub found and did not mend, by store and copy.",
@@ -90,6 +173,10 @@ class ControlMetrics:
         self.reconciles.labels(noun, "ok" if is_ok else "error").inc()
         self.reconcile_seconds.labels(noun).observe(seconds)
 
+    def scaled(self, deployment: Deployment, is_up: bool) -> None:
+        """Count one change by the autoscaler."""
+        self.scalings.labels(*labels_of(deployment), "up" if is_up else "down").inc()
+
     def show_scrub(
         self, *, ended: float, bytes_read: int, is_complete: bool, damages: Mapping[tuple[str, str], int], mended: int
     ) -> None:
@@ -113,6 +200,13 @@ class ControlMetrics:
     def text(self) -> bytes:
         """Write everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def labels_of(deployment: Deployment) -> tuple[str, str, str]:
+    """Return the values of ``DEPLOYMENT``."""
+    is_production = deployment.environment is Environment.PRODUCTION
+    name = deployment.name if is_production else f"{deployment.model}/{deployment.version}"
+    return str(deployment.environment), str(deployment.project), name
 
 
 def _show(gauge: Gauge, values: Mapping[str, int]) -> None:
