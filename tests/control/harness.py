@@ -172,12 +172,12 @@ class ControlPlane:
             capacity=Capacity(memory_bytes=1 << 40, cpus=64), **common,
         )  # fmt: skip
         self.sweeper = Sweeper(database=self.database, stores=stores, builder=builder, logs=logs, elapsed=clock.elapsed)
-        self._reconcile: dict[str, Reconcile] = {
+        self.reconcile: dict[str, Reconcile] = {
             "revision": revisions.reconcile, "deployment": deployments.reconcile, "routing": routing.reconcile,
             "rollout": rollouts.reconcile,
             "autoscaling": autoscaling.reconcile,
         }  # fmt: skip
-        self._keys: dict[str, Callable[[], Awaitable[Sequence[str]]]] = {
+        self.keys: dict[str, Callable[[], Awaitable[Sequence[str]]]] = {
             "revision": revisions.keys, "deployment": deployments.keys, "routing": routing.keys,
             "rollout": rollouts.keys,
             "autoscaling": autoscaling.keys,
@@ -228,7 +228,7 @@ class ControlPlane:
         now = self.world.clock.elapsed() + TICK
         if self._next_resync <= now:
             self._next_resync = now + RESYNC_EVERY
-            for kind, keys in self._keys.items():
+            for kind, keys in self.keys.items():
                 try:
                     for key in await keys():
                         self.nudge(kind, key)
@@ -265,7 +265,7 @@ class ControlPlane:
         now = self.world.clock.elapsed()
         del self._due[kind, key]
         try:
-            delay = await self._reconcile[kind](key)
+            delay = await self.reconcile[kind](key)
         except Exception as error:
             self._went_wrong(error)
             times = self._failures[kind, key] = self._failures.get((kind, key), 0) + 1
