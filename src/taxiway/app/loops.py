@@ -41,6 +41,12 @@ from taxiway.telemetry.metrics import ControlMetrics
 log = structlog.get_logger()
 
 
+RESYNC = timedelta(minutes=5)
+"""Every deployment and revision is looked at so often though nobody was told of a change: some milliseconds each."""
+RESYNC_SHARED = timedelta(seconds=15)
+"""The same where the database is PostgreSQL: another control plane's API may have written, and tells nobody here."""
+
+
 class Nudges:
     """Puts keys on the controllers' queues; nothing happens for a noun whose controller does not run here."""
 
@@ -135,6 +141,7 @@ class Loops:
 
     def _make_controllers(self) -> tuple[Controller, ...]:
         adapters, metrics = self._adapters, self._metrics
+        resync = RESYNC if self._database.is_sqlite else RESYNC_SHARED
         revision = RevisionController(
             database=self._database,
             registry=adapters.registry,
@@ -185,9 +192,14 @@ class Loops:
                 "autoscaling", reconcile=timed("autoscaling", autoscaling.reconcile, metrics), keys=autoscaling.keys
             ),
             Controller("rollout", reconcile=timed("rollout", rollout.reconcile, metrics), keys=rollout.keys),
-            Controller("revision", reconcile=timed("revision", revision.reconcile, metrics), keys=revision.keys),
             Controller(
-                "deployment", reconcile=timed("deployment", deployment.reconcile, metrics), keys=deployment.keys
+                "revision", reconcile=timed("revision", revision.reconcile, metrics), keys=revision.keys, resync=resync
+            ),
+            Controller(
+                "deployment",
+                reconcile=timed("deployment", deployment.reconcile, metrics),
+                keys=deployment.keys,
+                resync=resync,
             ),
             Controller("routing", reconcile=timed("routing", routing.reconcile, metrics), keys=routing.keys, width=1),
         )
@@ -222,11 +234,11 @@ class Loops:
 
     async def _measure(self) -> None:
         async with self._database.read() as tx:
-            known = await deployments.all_living(tx)
+            by_status = await deployments.count_by_status(tx)
         phases: Counter[str] = Counter({str(phase): 0 for phase in PodPhase})
         phases.update(str(pod.phase) for pods in self._observed.all_pods().values() for pod in pods)
         self._metrics.show_pods(phases)
-        self._metrics.show_deployments(Counter(str(deployment.verdict.status) for deployment in known))
+        self._metrics.show_deployments(by_status)
         self._metrics.routing_accepted.set(1 if self._observed.is_accepted() else 0)
 
 

@@ -32,9 +32,9 @@ class LiveChecks:
         """Begin to compare what was kept; act on what was found since."""
         async with self._database.read() as tx:
             ready = [one for one in await revisions.living(tx) if one.state is RevisionState.READY]
-            digests = {one.id: (await snapshots.get(tx, one.model_version)).digest for one in ready}
+            digests = await snapshots.digests_by_version(tx)
         for revision in ready:
-            digest = digests[revision.id]
+            digest = digests.get(revision.model_version)
             pods = [pod.id for pod in self._observed.pods(revision.id) if pod.phase is PodPhase.READY]
             if digest is None:
                 continue

@@ -134,7 +134,9 @@ class Observed:
         for pod in await self._runtime.observe():
             seen.setdefault(pod.revision, []).append(pod)
         pods = {key: tuple(sorted(value, key=lambda pod: pod.id)) for key, value in seen.items()}
-        changed = {key for key in pods.keys() | self._pods.keys() if _gist(pods.get(key)) != _gist(self._pods.get(key))}
+        changed = {
+            key for key in pods.keys() | self._pods.keys() if gist_of(pods.get(key)) != gist_of(self._pods.get(key))
+        }
         self._count_rows(pods)
         self._pods = pods
         self._looked_at = began
@@ -206,7 +208,7 @@ def shares_of(table: RoutingTable) -> Mapping[RevisionId, int]:
     return shares
 
 
-def _gist(pods: Sequence[PodObservation] | None) -> object:
+def gist_of(pods: Sequence[PodObservation] | None) -> object:
     """Return what matters for decisions: not the memory and the CPU seconds, which change at every look."""
     if pods is None:
         return None

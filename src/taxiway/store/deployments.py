@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +163,12 @@ async def in_production(tx: Transaction, *, customer: str | None = None) -> Sequ
 async def all_living(tx: Transaction) -> Sequence[Deployment]:
     """List every deployment."""
     return [_deployment(row) for row in (await tx.execute(select(T).order_by(T.c.id))).all()]
+
+
+async def count_by_status(tx: Transaction) -> Mapping[str, int]:
+    """Count every deployment by its status."""
+    query = select(T.c.status, func.count()).group_by(T.c.status)
+    return {str(status): int(count) for status, count in (await tx.execute(query)).all()}
 
 
 async def keys(tx: Transaction) -> Sequence[DeploymentId]:

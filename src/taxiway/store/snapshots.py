@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select, update
@@ -60,6 +60,12 @@ async def insert_copy(
 async def get(tx: Transaction, key: ModelVersionId) -> SnapshotCopy:
     """Return the copy of a model version, which must be known."""
     return _snapshot((await tx.execute(select(T).where(T.c.model_version == key))).one())
+
+
+async def digests_by_version(tx: Transaction) -> Mapping[ModelVersionId, SnapshotId]:
+    """Return the digests of all copies that have one, by model version."""
+    query = select(T.c.model_version, T.c.digest).where(T.c.digest.is_not(None))
+    return {ModelVersionId(row.model_version): SnapshotId(row.digest) for row in (await tx.execute(query)).all()}
 
 
 async def record(tx: Transaction, copy: SnapshotCopy) -> None:
