@@ -175,7 +175,11 @@ def main() -> None:
     parser.add_argument("--models", default="a,b")
     parser.add_argument("--shapes", default="steady,spike,day")
     parser.add_argument("--cores", type=float, default=0.0, help="Cores left for pods; 0: all but what the rest took.")
+    parser.add_argument("--again", action="store_true", help="Simulate anew what was felt in earlier runs.")
     given = parser.parse_args()
+    if given.again:
+        again(given)
+        return
     letters, seconds = given.models.split(","), given.minutes * 60
     models = train(letters, 7)
     RESULTS.mkdir(exist_ok=True)
@@ -184,11 +188,41 @@ def main() -> None:
             number = ready(platform, letter, models / letter)
             body = body_of(SERVERS["taxiway"], *rows_of(models / letter, 1))
             of_model(client, letter, number, body, [Shape(each) for each in given.shapes.split(",")], seconds, given)
-    # A run of one model keeps what an earlier one found of the other.
+    show()
+
+
+def show() -> None:
+    """Print the table. A run of one model keeps what an earlier one found of the other."""
     known = [json.loads(file.read_text()) for file in sorted(RESULTS.glob("simulation-*.json"))]
     text = table([row for rows in known for row in rows])
     print(text)
     (RESULTS / "simulation.md").write_text(f"{text}\n")
+
+
+def again(given: Any) -> None:
+    """Simulate by what was measured before the earlier runs; what was felt in them stays."""
+    for file in RESULTS.glob("simulation-*.json"):
+        rows = json.loads(file.read_text())
+        for row in rows:
+            known = Measured(
+                services=row["services"], overhead_seconds=row["way_ms"] / 1000, start_seconds=row["start"]
+            )
+            cores = given.cores or float(os.cpu_count() or 1)
+            row["told"] = told(policy_of(row["target"]), known, Shape(row["shape"]), row["peak"], row["seconds"], cores)
+        file.write_text(json.dumps(rows))
+    show()
+
+
+def wish(target: float) -> PolicyIn:
+    """Return the policy that a user would have."""
+    return PolicyIn(metric="requests", target=target, over_seconds=10, down_window_seconds=30)
+
+
+def policy_of(target: float) -> AutoscalingPolicy:
+    """Return it as the autoscaler has it."""
+    policy = policy_in(wish(target))
+    assert isinstance(policy, AutoscalingPolicy)
+    return policy
 
 
 def of_model(
@@ -206,7 +240,7 @@ def of_model(
     lone = statistics.fmean(services)
     # What one pod's share of CPU serves; it is to have 60 % of that, and four are to be enough.
     capacity = CPUS / lone
-    wanted = PolicyIn(metric="requests", target=float(f"{0.6 * capacity:.2g}"), over_seconds=10, down_window_seconds=30)
+    wanted = wish(float(f"{0.6 * capacity:.2g}"))
     peak = 3.2 * wanted.target
     name = f"bench-{letter}"
     client.promote(
@@ -223,8 +257,7 @@ def of_model(
     endpoint = Endpoint(
         url=f"{deployed.url}/invocations", body=body, headers=headers | {"Authorization": f"Bearer {token}"}
     )
-    policy = policy_in(wanted)
-    assert isinstance(policy, AutoscalingPolicy)
+    policy = policy_of(wanted.target)
     rows = []
     for place, shape in enumerate(shapes):
         wait_for_pods(client, name, 1)

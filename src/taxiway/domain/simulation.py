@@ -5,8 +5,9 @@ fewer requests answers, as Envoy's LEAST_REQUEST does; a pod works on ``parallel
 served, for a service time drawn from those that are given. That is CPU time: a pod that used its share of a tenth of
 a second waits for the next one, as the kernel's CFS quota has it, and where more pods work than the host has cores,
 all are slowed down alike. Every two seconds what came and was answered is a sample, as the control plane takes them,
-and a second later ``autoscaling.decide`` gets the window of them. Without a pod requests wait until one is ready.
-Not simulated: callers that ask again after an error, and that pods which start need the CPUs too.
+and a second later ``autoscaling.decide`` gets the window of them. Without a pod requests wait until one is ready; one
+that has too many refuses more. Not simulated: callers that ask again after an error, and that pods which start need
+the CPUs too.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def arrivals(rate: Callable[[float], float], duration: float, chance: random.Ran
 class Pod:
     """What one simulated pod is like: seconds from its wish to its first answer, and how many it works on at a time.
 
-    ``cpus`` is what it may use; ``overhead_seconds`` is what each answer takes besides its service time.
+    ``cpus`` is what it may use; ``overhead_seconds`` is what each answer takes besides its service time. More than
+    ``queue`` requests behind those that it works on are refused, as the scoring server does.
     """
 
     start_seconds: float = 3.0
@@ -86,6 +88,7 @@ class Pod:
     timeout_seconds: float = 30.0
     cpus: float = 1.0
     overhead_seconds: float = 0.0
+    queue: int = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +224,10 @@ class _Simulation:
             return
         one, other = self._chance.choice(self._pods), self._chance.choice(self._pods)
         chosen = one if one.requests <= other.requests else other
+        if chosen.requests >= self._pod.parallel + self._pod.queue:
+            self._errors += 1
+            self._answer(came)
+            return
         chosen.queue.append((came, service))
         self._begin(chosen)
 
