@@ -27,7 +27,7 @@ export UV_PROJECT_ENVIRONMENT := $(HERE)/.venv
 unexport VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 FUZZED := a,rare,logistic,lightgbm-regressor,xgboost-class,ordinal-hist
-.PHONY: help setup console demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload bench-flood bench-simulation bench-density bench-console screenshots fault fault-long cycles build clean system system-demo fuzz-long fuzz-endpoint
+.PHONY: help setup console demo test unit unit-long slow lint types format timed docs bench bench-scoring bench-zoo bench-grid bench-gateway bench-bulk bench-overload bench-flood bench-simulation bench-control bench-density bench-console screenshots fault fault-long cycles build clean system system-demo fuzz-long fuzz-endpoint
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -102,6 +102,9 @@ bench-flood: $(READY)  ## Let one customer flood at ten times its quota, and mea
 
 bench-simulation: $(READY)  ## Let policies follow three shapes of load, beside what is simulated of it
 	@$(BIN)/python benchmarks/simulation.py
+
+bench-control: $(READY)  ## Measure the control plane with COUNT (1000) deployments on one core
+	@$(BIN)/python benchmarks/control.py --count $(or $(COUNT),1000)
 
 bench-density: $(READY) system  ## Put COUNT (200) small models on this machine, and measure what they take
 	@$(BIN)/python benchmarks/density.py --count $(or $(COUNT),200)

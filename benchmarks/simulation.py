@@ -22,8 +22,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.platforms import Platform, a_platform
@@ -37,7 +35,6 @@ from taxiway.client.loading import Answer, Endpoint, load
 from taxiway.domain.autoscaling import AutoscalingPolicy
 from taxiway.domain.resources import Scale
 from taxiway.domain.simulation import Pod, Shape, arrivals, flips, rate_of, simulate
-from taxiway.wire.models import ModelVersionDetailOut
 from taxiway.wire.production import PolicyIn, ProductionConfigurationIn, PromotionIn
 
 CPUS = 0.3
@@ -79,32 +76,6 @@ def alone(endpoint: Endpoint, status: int = 200) -> list[float]:
         took.append(answer.took)
         time.sleep(0.03)
     return took[TRIES // 10 :]
-
-
-def measured(client: Client, letter: str, number: int, body: bytes) -> tuple[list[float], float]:
-    """Return the CPU seconds of requests of a staging deployment, and what each takes besides."""
-    seen = client.model(letter, number)
-    headers = {"Content-Type": "application/json"}
-    token = client.issue_token(letter, number, caller="bench").token
-    staging = Endpoint(url=f"{seen.url}/invocations", body=body, headers=headers | {"Authorization": f"Bearer {token}"})
-    # What a pod refuses at once takes the way alone; it is no work of the model's.
-    way = statistics.median(alone(replace(staging, body=b"{}"), 400))
-    spent = cpu_seconds(seen)
-    took = alone(staging)
-    lone = statistics.fmean(took)
-    # Part of the way is the pod's work too, and part of the model's time is nobody's: the kernel counts what was used.
-    cpu = min((cpu_seconds(seen) - spent) / TRIES, lone)
-    return [max(cpu * each / lone, 1e-4) for each in took], max(lone - cpu, 0.1 * way)
-
-
-def cpu_seconds(seen: ModelVersionDetailOut) -> float:
-    """Ask the pod what it has used until now."""
-    parts = httpx2.URL(seen.url)
-    url = f"http://127.0.0.1:{(parts.port or 80) + 1}/metrics/pods/{seen.revisions[-1].id}"
-    for line in httpx2.get(url, trust_env=False).raise_for_status().text.splitlines():
-        if line.startswith("taxiway_pod_cpu_seconds_total"):
-            return float(line.split()[-1])
-    raise SystemExit("the pod does not tell its CPU seconds")
 
 
 def starting(client: Client, name: str) -> float:
@@ -205,9 +176,8 @@ def main() -> None:
     parser.add_argument("--shapes", default="steady,spike,day")
     parser.add_argument("--cores", type=float, default=0.0, help="Cores left for pods; 0: all but what the rest took.")
     parser.add_argument("--again", action="store_true", help="Simulate anew what was felt in earlier runs.")
-    parser.add_argument("--measure", action="store_true", help="Before --again, measure the models alone anew.")
     given = parser.parse_args()
-    if given.again and not given.measure:
+    if given.again:
         again(given)
         return
     letters, seconds = given.models.split(","), given.minutes * 60
@@ -217,13 +187,7 @@ def main() -> None:
         for letter in letters:
             number = ready(platform, letter, models / letter)
             body = body_of(SERVERS["taxiway"], *rows_of(models / letter, 1))
-            if given.measure:
-                measure_again(client, letter, number, body)
-                continue
             of_model(client, letter, number, body, [Shape(each) for each in given.shapes.split(",")], seconds, given)
-    if given.measure:
-        again(given)
-        return
     show()
 
 
@@ -233,15 +197,6 @@ def show() -> None:
     text = table([row for rows in known for row in rows])
     print(text)
     (RESULTS / "simulation.md").write_text(f"{text}\n")
-
-
-def measure_again(client: Client, letter: str, number: int, body: bytes) -> None:
-    """Measure a model alone, for what was felt of it before."""
-    services, overhead = measured(client, letter, number, body)
-    client.switch_off(letter, number)
-    file = RESULTS / f"simulation-{letter}.json"
-    alike = {"services": services, "lone_ms": statistics.fmean(services) * 1000, "way_ms": overhead * 1000}
-    file.write_text(json.dumps([row | alike for row in json.loads(file.read_text())]))
 
 
 def again(given: Any) -> None:
@@ -276,7 +231,11 @@ def of_model(
     """Measure a model, and run and simulate each shape."""
     seen = client.model(letter, number)
     headers = {"Content-Type": "application/json"}
-    services, overhead = measured(client, letter, number, body)
+    token = client.issue_token(letter, number, caller="bench").token
+    staging = Endpoint(url=f"{seen.url}/invocations", body=body, headers=headers | {"Authorization": f"Bearer {token}"})
+    # What a pod refuses at once takes the way alone; it is no work of the model's.
+    overhead = statistics.median(alone(replace(staging, body=b"{}"), 400))
+    services = [max(took - overhead, 1e-4) for took in alone(staging)]
     client.switch_off(letter, number)
     lone = statistics.fmean(services)
     # What one pod's share of CPU serves; it is to have 60 % of that, and four are to be enough.
@@ -359,8 +318,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines += [
             "",
             (
-                f"Model {letter}, measured alone: {row['lone_ms']:.1f} ms of CPU for a request and "
-                f"{row['way_ms']:.1f} ms besides, {row['start']:.1f} s until a pod "
+                f"Model {letter}, measured before: {row['lone_ms']:.1f} ms a prediction and "
+                f"{row['way_ms']:.1f} ms the way there and back, {row['start']:.1f} s until a pod "
                 f"is ready; target {row['target']:g} requests per second and pod."
             ),
         ]

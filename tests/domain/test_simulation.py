@@ -101,6 +101,30 @@ def test_pods_share_the_cores_of_their_host() -> None:
     assert p99(1.6) > 1.5 * p99(4)
 
 
+def test_a_pod_that_waits_for_its_share_leaves_the_cores_to_others() -> None:
+    def p50(cores: float) -> float:
+        pod = Pod(cpus=0.25)
+        return simulate(
+            None, Scale(minimum=8, maximum=8), lambda _at: 60.0, duration=300, service_seconds=[0.025], pod=pod,
+            cores=cores, seed=2,
+        ).p50_ms  # fmt: skip
+
+    # Eight pods of a quarter each want two cores at most, though six of them have a request at a time.
+    assert p50(2) == p50(math.inf)
+    assert p50(1) > p50(2)
+
+
+def test_pods_start_later_where_cores_are_few() -> None:
+    def worst(cores: float) -> float:
+        policy = AutoscalingPolicy(metric=Metric.REQUESTS, target=12, over=timedelta(seconds=10))
+        scale = Scale(minimum=1, maximum=4)
+        return simulate(
+            policy, scale, lambda _at: 45.0, duration=60, service_seconds=[0.05], cores=cores, seed=3
+        ).p99_ms  # fmt: skip
+
+    assert worst(1.5) > worst(math.inf)
+
+
 def test_less_than_a_cpu_is_a_share_of_each_tenth_of_a_second() -> None:
     pod = Pod(cpus=0.5)
     alone = simulate(None, ONE, lambda _at: 0.2, duration=2000, service_seconds=[0.02], pod=pod, seed=4)

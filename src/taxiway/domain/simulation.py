@@ -3,11 +3,10 @@
 Requests come at random at a rate that changes (a Poisson process). Of two ready pods taken at random the one with
 fewer requests answers, as Envoy's LEAST_REQUEST does; a pod works on ``parallel`` of them at a time, first come, first
 served, for a service time drawn from those that are given. That is CPU time: a pod that used its share of a tenth of
-a second waits for the next one, as the kernel's CFS quota has it, and where more pods work than the host has cores,
-all are slowed down alike. Every two seconds what came and was answered is a sample, as the control plane takes them,
-and a second later ``autoscaling.decide`` gets the window of them. Without a pod requests wait until one is ready; one
-that has too many refuses more. Not simulated: callers that ask again after an error, and that pods which start need
-the CPUs too.
+a second waits for the next one, as the kernel's CFS quota has it, and where pods want more than the host has cores,
+all are slowed down alike; one that starts wants a core. Every two seconds what came and was answered is a sample, as
+the control plane takes them, and a second later ``autoscaling.decide`` gets the window of them. Without a pod requests
+wait until one is ready; one that has too many refuses more. Not simulated: callers that ask again after an error.
 """
 
 from __future__ import annotations
@@ -109,7 +108,7 @@ class Simulated:
 
 @dataclass(slots=True)
 class _Running:
-    """One pod: when it answers first, what it works on, and what waits in it."""
+    """One pod: after what work it answers first, what it works on, and what waits in it."""
 
     ready_at: float
     working: int = 0
@@ -153,7 +152,7 @@ def simulate(
 class _Simulation:
     """The pods and their clock.
 
-    Work is counted in seconds of an undisturbed core, of which fewer pass when working pods are more than cores:
+    Work is counted in seconds of an undisturbed core, of which fewer pass when pods want more than the cores:
     ``_worked``. All that work go on alike, so what needs least of those is answered first.
     """
 
@@ -187,9 +186,12 @@ class _Simulation:
         looks, decides = LOOK_EVERY, LOOK_EVERY + DECIDES_AFTER
         arrives = next(due, math.inf)
         while True:
-            speed = min(self._cores / self._busy, 1.0) if self._busy else 1.0
+            # One that has less than a core waits for the rest of its time; others have the core meanwhile.
+            wanted = self._busy * min(self._pod.cpus, 1.0) + len(self._starting)
+            speed = min(self._cores / wanted, 1.0) if wanted else 1.0
             ends = self._now + max(self._ends[0][0] - self._worked, 0.0) / speed if self._ends else math.inf
-            ready = self._starting[0].ready_at if self._starting else math.inf
+            begins = self._starting[0].ready_at if self._starting else math.inf
+            ready = self._now + max(begins - self._worked, 0.0) / speed
             at = min(ends, ready, looks, decides, arrives)
             if at > duration:
                 break
@@ -198,7 +200,6 @@ class _Simulation:
             if at == ends:
                 self._end()
             elif at == ready:
-                self._starting[0].ready_at = at
                 self._pods.append(self._starting.pop(0))
                 while self._held:
                     self._give(*self._held.popleft())
@@ -326,7 +327,7 @@ class _Simulation:
             # One that leaves answers what it has; it gets no more.
             _ = self._starting.pop() if self._starting else self._pods.pop()
         for _ in range(decision.pods - len(self._pods) - len(self._starting)):
-            self._starting.append(_Running(ready_at=self._now + self._pod.start_seconds))
+            self._starting.append(_Running(ready_at=self._worked + self._pod.start_seconds))
 
     def sum_up(self, duration: float) -> Simulated:
         """Return what came of it."""
