@@ -201,7 +201,14 @@ class Loops:
                 keys=deployment.keys,
                 resync=resync,
             ),
-            Controller("routing", reconcile=timed("routing", routing.reconcile, metrics), keys=routing.keys, width=1),
+            # It reads all that there is: where that is much, every change of a thousand must not bring it.
+            Controller(
+                "routing",
+                reconcile=timed("routing", routing.reconcile, metrics),
+                keys=routing.keys,
+                width=1,
+                share=0.25,
+            ),
         )
 
     def _on_pods(self, changed: frozenset[RevisionId]) -> None:
