@@ -459,7 +459,7 @@ SIMULATED = """\
 Each model was measured alone, each shape of load was run for real with the policy that a user would have, and simulated
 with the same policy and what had been measured; nothing is fitted to what came out. One real run is one draw of chance.
 20 % at the 99th percentile and 10 % of the pod hours were the aims: the hours are within 6 % everywhere, the percentile
-is within 20 % in four of six. What is simulated of model b is too fast, for requests take longer beside others than alone.
+is within 20 % in four of six. What is simulated of model b is too fast: requests take longer beside others than alone.
 
 """
 MANY = """\
