@@ -41,12 +41,6 @@ from taxiway.telemetry.metrics import ControlMetrics
 log = structlog.get_logger()
 
 
-RESYNC = timedelta(minutes=5)
-"""Every deployment and revision is looked at so often though nobody was told of a change: some milliseconds each."""
-RESYNC_SHARED = timedelta(seconds=15)
-"""The same where the database is PostgreSQL: another control plane's API may have written, and tells nobody here."""
-
-
 class Nudges:
     """Puts keys on the controllers' queues; nothing happens for a noun whose controller does not run here."""
 
@@ -141,7 +135,6 @@ class Loops:
 
     def _make_controllers(self) -> tuple[Controller, ...]:
         adapters, metrics = self._adapters, self._metrics
-        resync = RESYNC if self._database.is_sqlite else RESYNC_SHARED
         revision = RevisionController(
             database=self._database,
             registry=adapters.registry,
