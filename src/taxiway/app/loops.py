@@ -185,14 +185,9 @@ class Loops:
                 "autoscaling", reconcile=timed("autoscaling", autoscaling.reconcile, metrics), keys=autoscaling.keys
             ),
             Controller("rollout", reconcile=timed("rollout", rollout.reconcile, metrics), keys=rollout.keys),
+            Controller("revision", reconcile=timed("revision", revision.reconcile, metrics), keys=revision.keys),
             Controller(
-                "revision", reconcile=timed("revision", revision.reconcile, metrics), keys=revision.keys, resync=resync
-            ),
-            Controller(
-                "deployment",
-                reconcile=timed("deployment", deployment.reconcile, metrics),
-                keys=deployment.keys,
-                resync=resync,
+                "deployment", reconcile=timed("deployment", deployment.reconcile, metrics), keys=deployment.keys
             ),
             # It reads all that there is: where that is much, every change of a thousand must not bring it.
             Controller(
