@@ -106,6 +106,8 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser,
     page.get_by_label("Schedule 1: pods at least").fill("1")
     assert browser.faults() == []
     page.get_by_role("button", name="Save").click()
+    # A button that waits for its answer is disabled too: it is saved when no difference is left.
+    expect(page.get_by_text("autoscaling:", exact=False)).to_be_hidden(timeout=15_000)
     expect(page.get_by_role("button", name="Save")).to_be_disabled()
     with platform.client() as client:
         policy = client.production_deployment("seen-acme").autoscaling
@@ -115,6 +117,7 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser,
     page.get_by_text("Step by step").click()
     page.get_by_label("Percents").fill("50")
     page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Other memory or CPUs make a new revision")).to_be_hidden(timeout=15_000)
     page.get_by_role("tab", name="Overview").click()
     expect(page.get_by_text("50 % revision 2")).to_be_visible(timeout=60_000)
     assert browser.faults() == []
