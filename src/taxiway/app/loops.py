@@ -189,14 +189,7 @@ class Loops:
             Controller(
                 "deployment", reconcile=timed("deployment", deployment.reconcile, metrics), keys=deployment.keys
             ),
-            # It reads all that there is: where that is much, every change of a thousand must not bring it.
-            Controller(
-                "routing",
-                reconcile=timed("routing", routing.reconcile, metrics),
-                keys=routing.keys,
-                width=1,
-                share=0.25,
-            ),
+            Controller("routing", reconcile=timed("routing", routing.reconcile, metrics), keys=routing.keys, width=1),
         )
 
     def _on_pods(self, changed: frozenset[RevisionId]) -> None:
