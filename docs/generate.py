@@ -464,7 +464,8 @@ is within 20 % in four of six. What is simulated of model b is too fast: request
 """
 MANY = """\
 Services, store, controllers and API are real, on one core; pods, gateway and MLflow are not: a thousand pods have no
-room on that machine. A whole reconcile takes three times as long as was aimed at, and comes every 15 seconds.
+room on that machine. What nobody spoke of is looked at every five minutes only, so that a whole reconcile, which takes
+three times as long as was aimed at, is rare.
 
 """
 DENSE = """\

@@ -54,7 +54,7 @@ from tests.sqlite import migrated, open_quickly
 
 P = TypeVar("P")
 NAME = DeploymentName(project=PROJECT, model=MODEL, version=1)
-LOOK_EVERY, RESYNC_EVERY = 0.25, 15.0
+LOOK_EVERY, RESYNC_EVERY = 0.25, 300.0
 TICK = 1e-5
 """What counts as the same moment: the clock has microseconds, sums of seconds have more."""
 QUIET_FOR = 1.5

@@ -228,6 +228,28 @@ def test_a_controller_works_on_what_it_is_told_at_once() -> None:
     assert play(Noun(), 3, and_then=lambda controller: controller.queue.put("b")).seen == [("a", 0.0), ("b", 1.0)]
 
 
+def test_a_worker_that_is_told_again_and_again_rests_in_between() -> None:
+    began: list[float] = []
+
+    async def reconcile(_key: str) -> None:
+        began.append(round(now(), 3))
+        await asyncio.sleep(1)
+
+    async def scene() -> None:
+        controller = Controller("noun", reconcile=reconcile, keys=Noun().keys, width=1, share=0.25)
+        running = asyncio.create_task(controller.run())
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            controller.queue.put("a")
+        await asyncio.sleep(10)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    at_no_time(scene)
+    assert began[:3] == [0.0, 4.0, 8.0]
+    assert 8.0 < began[3] <= 12.0, "what it was told last is not lost"
+
+
 def test_a_controller_survives_failures() -> None:
     assert [at for _, at in play(Noun(fails=3), 5).seen] == [0.0, 0.1, 0.3, 0.7]
 

@@ -90,6 +90,8 @@ def test_from_a_run_to_production_and_back(platform: Platform, browser: Browser,
     check_said(platform, clean_python, dialog, "promote")
     page.get_by_role("dialog").get_by_role("button", name="Deploy to production").click()
     page.wait_for_url("**/deployments/seen-acme")
+    # Until the page is there, that of the model is seen, which is ON already.
+    expect(page.get_by_role("heading", level=1)).to_contain_text("seen-acme")
     status(page, "ON")
 
     page.get_by_role("tab", name="Settings").click()

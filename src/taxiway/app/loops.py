@@ -41,6 +41,12 @@ from taxiway.telemetry.metrics import ControlMetrics
 log = structlog.get_logger()
 
 
+RESYNC = timedelta(minutes=5)
+"""Every deployment and revision is looked at so often though nobody was told of a change: some milliseconds each."""
+RESYNC_SHARED = timedelta(seconds=15)
+"""The same where the database is PostgreSQL: another control plane's API may have written, and tells nobody here."""
+
+
 class Nudges:
     """Puts keys on the controllers' queues; nothing happens for a noun whose controller does not run here."""
 
@@ -135,6 +141,7 @@ class Loops:
 
     def _make_controllers(self) -> tuple[Controller, ...]:
         adapters, metrics = self._adapters, self._metrics
+        resync = RESYNC if self._database.is_sqlite else RESYNC_SHARED
         revision = RevisionController(
             database=self._database,
             registry=adapters.registry,
@@ -185,11 +192,23 @@ class Loops:
                 "autoscaling", reconcile=timed("autoscaling", autoscaling.reconcile, metrics), keys=autoscaling.keys
             ),
             Controller("rollout", reconcile=timed("rollout", rollout.reconcile, metrics), keys=rollout.keys),
-            Controller("revision", reconcile=timed("revision", revision.reconcile, metrics), keys=revision.keys),
             Controller(
-                "deployment", reconcile=timed("deployment", deployment.reconcile, metrics), keys=deployment.keys
+                "revision", reconcile=timed("revision", revision.reconcile, metrics), keys=revision.keys, resync=resync
             ),
-            Controller("routing", reconcile=timed("routing", routing.reconcile, metrics), keys=routing.keys, width=1),
+            Controller(
+                "deployment",
+                reconcile=timed("deployment", deployment.reconcile, metrics),
+                keys=deployment.keys,
+                resync=resync,
+            ),
+            # It reads all that there is: where that is much, every change of a thousand must not bring it.
+            Controller(
+                "routing",
+                reconcile=timed("routing", routing.reconcile, metrics),
+                keys=routing.keys,
+                width=1,
+                share=0.25,
+            ),
         )
 
     def _on_pods(self, changed: frozenset[RevisionId]) -> None:

@@ -32,13 +32,19 @@ class Controller:
         keys: Callable[[], Awaitable[Sequence[str]]],
         resync: timedelta = timedelta(seconds=15),
         width: int = 4,
+        share: float = 1.0,
     ) -> None:
+        """``share`` is how much of its time a worker may work: after each key it rests for the remainder.
+
+        What it is told of meanwhile is done once, however often it was told.
+        """
         self.noun = noun
         self.queue = WorkQueue()
         self._reconcile = reconcile
         self._keys = keys
         self._resync = resync
         self._width = width
+        self._rest = 1 / share - 1
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -59,7 +65,7 @@ class Controller:
     async def _work(self) -> None:
         while True:
             key = await self.queue.take()
-            failed = False
+            failed, began = False, asyncio.get_running_loop().time()
             try:
                 delay = await self._reconcile(key)
                 if delay is not None:
@@ -72,3 +78,5 @@ class Controller:
                 log.exception("reconcile failed", noun=self.noun, key=key)
             finally:
                 self.queue.done(key, failed=failed)
+            if self._rest:
+                await asyncio.sleep(self._rest * (asyncio.get_running_loop().time() - began))

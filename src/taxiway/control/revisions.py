@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 import structlog
 
-from taxiway.control.observed import Observed
+from taxiway.control.observed import Observed, gist_of
 from taxiway.domain.conditions import Failure
 from taxiway.domain.deployments import is_steady
 from taxiway.domain.environments import BuildProgress, BuildState
@@ -104,6 +104,8 @@ class RevisionController:
         self._seen_since: dict[RevisionId, tuple[RevisionState, float]] = {}
         self._resting_since: dict[RevisionId, float] = {}
         """Since when no pods are wanted and no request can reach one."""
+        self._told: dict[RevisionId, object] = {}
+        """What others were told to look at last: as long as it is the same, they need not."""
         self._forgiven: dict[RevisionId, dict[PodId, int]] = {}
         """How often a pod had been restarted when it was last well."""
         self._could_not: dict[tuple[Attempt, str], Failure] = {}
@@ -135,9 +137,12 @@ class RevisionController:
         for action in plan.actions:
             await self._carry_out(action, plan, version.source, promoted)
         await self._record(revision, plan, snapshot_was=snapshot != plan.snapshot)
-        self._nudge("deployment", revision.deployment)
-        if plan.revision.state is RevisionState.READY:
-            self._nudge("routing", "table")
+        seen = plan.revision, deployment.scale, view.scale, view.is_routed, gist_of(view.pods)
+        if self._told.get(revision.id) != seen:
+            self._told[revision.id] = seen
+            self._nudge("deployment", revision.deployment)
+            if plan.revision.state is RevisionState.READY:
+                self._nudge("routing", "table")
         if view.scale > wanted:
             return timedelta(milliseconds=200)
         return None if plan.wake_at is None else max(plan.wake_at - now, timedelta(milliseconds=50))
@@ -219,6 +224,7 @@ class RevisionController:
         self._applied.pop(key, None)
         self._acted_at.pop(key, None)
         self._seen_since.pop(key, None)
+        self._told.pop(key, None)
         self._forgiven.pop(key, None)
         self._resting_since.pop(key, None)
         for attempt in (Attempt.BUILD, Attempt.PROOF, Attempt.APPLY):
