@@ -225,7 +225,7 @@ async def while_killing(
     platform: Platform, victim: ModelVersionDetailOut, others: list, seconds: float
 ) -> list[Answer]:
     """Call the others while the pod of one is killed every five seconds."""
-    calling = asyncio.create_task(call_all(others, seconds, 3))
+    calling, killed = asyncio.create_task(call_all(others, seconds, 3)), 0
     for _ in range(int(seconds / 5)):
         await asyncio.sleep(5)
         pod = victim.revisions[-1].pods[0].id
@@ -233,6 +233,9 @@ async def while_killing(
             command = Path(f"/proc/{pid}/cmdline")
             if kind == "pods" and command.exists() and pod in command.read_text():
                 os.kill(pid, signal.SIGKILL)
+                killed += 1
+    if not killed:
+        raise SystemExit("no pod was killed")
     return await calling
 
 

@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=4)
     parser.add_argument("--models", default="a,b")
     parser.add_argument("--shapes", default="steady,spike,day")
-    parser.add_argument("--cores", type=float, default=0.0, help="Cores left for pods; 0: all but what the rest took.")
+    parser.add_argument("--cores", type=float, default=0.0, help="Cores left for pods; 0: all of this host.")
     parser.add_argument("--again", action="store_true", help="Simulate anew what was felt in earlier runs.")
     given = parser.parse_args()
     if given.again:
