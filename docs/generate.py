@@ -458,7 +458,8 @@ everything that serves it, what is measured is mostly them: with such ones it wa
 SIMULATED = """\
 Each model was measured alone, each shape of load was run for real with the policy that a user would have, and simulated
 with the same policy and what had been measured. These runs also showed what the simulation did not know (a full queue,
-pods that wait for their share, starts); it learnt that afterwards, and the loads were not run again. No number is fitted.
+pods that wait for their share, starts); it learnt that afterwards, and the loads were not run again. No figure is
+fitted.
 20 % at the 99th percentile and 10 % of the pod hours were the aims: the hours are within 6 % everywhere, the percentile
 is within 20 % in four of six. What is simulated of model b is too fast: requests take longer beside others than alone.
 
